@@ -1,0 +1,133 @@
+"""Ids of any type as contiguous codes, and the interactions as a sparse users-by-items matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+
+@dataclass(frozen=True, eq=False)
+class InteractionMatrix:
+    """Who interacted with what: a sparse matrix of ones, and the ids that its rows and columns stand for.
+
+    The code of an id is its position in the sorted ids, so `user_ids[code]` leads back from code to id.
+
+    Attributes
+    ----------
+    user_ids : array (n_users,), sorted and unique
+    item_ids : array (n_items,), sorted and unique
+    csr : csr_matrix (n_users, n_items) of float32 ones, indices sorted, one entry per distinct pair
+    n_dropped : int, the rows left out by `from_frame(..., unknown="drop")`
+    """
+
+    user_ids: np.ndarray
+    item_ids: np.ndarray
+    csr: csr_matrix
+    n_dropped: int = 0
+
+    @property
+    def n_users(self) -> int:
+        """Number of users: the rows of `csr`."""
+        return len(self.user_ids)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items: the columns of `csr`."""
+        return len(self.item_ids)
+
+    @classmethod
+    def from_frame(
+        cls, interactions: pd.DataFrame, *, like: Self | None = None, unknown: str = "raise"
+    ) -> Self:
+        """Build the matrix of a frame of interactions.
+
+        Parameters
+        ----------
+        interactions : DataFrame, one row per interaction, columns user_id and item_id (ids of any type)
+        like : InteractionMatrix whose ids and codes to use; None takes the ids from the frame
+        unknown : what to do with rows whose user or item `like` does not know: "raise", or "drop" them
+            and count them in `n_dropped`
+
+        Raises
+        ------
+        ValueError
+            A column is missing, an id is missing, or an id is unknown and `unknown` is "raise".
+        """
+        if unknown not in ("raise", "drop"):
+            raise ValueError(f'unknown is {unknown!r}: choose "raise" or "drop".')
+        users, items = (_id_column(interactions, column) for column in ("user_id", "item_id"))
+        if like is None:
+            user_codes, user_ids = _factorize(users)
+            item_codes, item_ids = _factorize(items)
+            return cls(user_ids, item_ids, _ones(user_codes, item_codes, len(user_ids), len(item_ids)))
+        user_codes, item_codes = like.user_codes(users), like.item_codes(items)
+        known = (user_codes >= 0) & (item_codes >= 0)
+        if unknown == "raise" and not known.all():
+            raise ValueError(_unknown_sentence(users, items, user_codes, item_codes))
+        csr = _ones(user_codes[known], item_codes[known], like.n_users, like.n_items)
+        return cls(like.user_ids, like.item_ids, csr, n_dropped=int(len(known) - known.sum()))
+
+    def user_codes(self, ids: Any) -> np.ndarray:
+        """Codes of user ids: int64, as long as `ids`, -1 where the id is unknown."""
+        return self._user_index.get_indexer(pd.Index(ids)).astype(np.int64)
+
+    def item_codes(self, ids: Any) -> np.ndarray:
+        """Codes of item ids: int64, as long as `ids`, -1 where the id is unknown."""
+        return self._item_index.get_indexer(pd.Index(ids)).astype(np.int64)
+
+    @cached_property
+    def _user_index(self) -> pd.Index:
+        return pd.Index(self.user_ids)
+
+    @cached_property
+    def _item_index(self) -> pd.Index:
+        return pd.Index(self.item_ids)
+
+
+def as_matrix(interactions: pd.DataFrame | InteractionMatrix) -> InteractionMatrix:
+    """Return the matrix of a frame, or the matrix itself: what every recommender's `fit` accepts."""
+    if isinstance(interactions, InteractionMatrix):
+        return interactions
+    return InteractionMatrix.from_frame(interactions)
+
+
+def _id_column(interactions: pd.DataFrame, column: str) -> pd.Series:
+    if column not in interactions.columns:
+        raise ValueError(f"The interactions have no column {column}: rename the column that holds these ids.")
+    ids = interactions[column]
+    missing = ids.isna().to_numpy()
+    if missing.any():
+        raise ValueError(f"Column {column} has no id in row {missing.argmax()}: fill or drop such rows.")
+    if isinstance(ids.dtype, pd.CategoricalDtype):  # its own order of categories is not the order of the ids
+        return ids.astype(ids.cat.categories.dtype)
+    return ids
+
+
+def _factorize(ids: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    codes, unique = pd.factorize(ids, sort=True)
+    return codes, np.asarray(unique)
+
+
+def _ones(user_codes: np.ndarray, item_codes: np.ndarray, n_users: int, n_items: int) -> csr_matrix:
+    data = np.ones(len(user_codes), dtype=np.float32)
+    csr = csr_matrix((data, (user_codes, item_codes)), shape=(n_users, n_items))
+    csr.sum_duplicates()  # sorts the indices, too
+    csr.data[:] = 1.0
+    return csr
+
+
+def _unknown_sentence(
+    users: pd.Series, items: pd.Series, user_codes: np.ndarray, item_codes: np.ndarray
+) -> str:
+    unknown = (user_codes < 0) | (item_codes < 0)
+    row = int(unknown.argmax())
+    column, ids = ("user_id", users) if user_codes[row] < 0 else ("item_id", items)
+    return (
+        f"{unknown.sum():,} of {len(unknown):,} rows hold ids that the matrix does not know, first in row "
+        f'{row} ({column} {ids.iloc[[row]].tolist()[0]!r}): pass unknown="drop" to leave them out.'
+    )

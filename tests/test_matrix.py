@@ -1,0 +1,112 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.preprocessing import LabelEncoder
+
+from bpr_helpers.matrix import InteractionMatrix, as_matrix
+
+IDS = st.one_of(
+    st.lists(st.tuples(st.integers(-5, 5), st.integers(-(2**62), 2**62)), max_size=30),
+    st.lists(st.tuples(st.text("abä", max_size=2), st.text("xyz", min_size=1, max_size=2)), max_size=30),
+)
+
+
+def frame(pairs: list) -> pd.DataFrame:
+    return pd.DataFrame(pairs, columns=["user_id", "item_id"])
+
+
+TOY = frame([("bo", 30), ("al", 10), ("bo", 10), ("bo", 30), ("cy", -7)])
+
+
+def test_toy_by_hand() -> None:
+    matrix = InteractionMatrix.from_frame(TOY)
+    assert (matrix.n_users, matrix.n_items, matrix.n_dropped) == (3, 3, 0)
+    assert matrix.user_ids.tolist() == ["al", "bo", "cy"]
+    assert matrix.item_ids.tolist() == [-7, 10, 30]
+    assert matrix.csr.toarray().tolist() == [[0, 1, 0], [0, 1, 1], [1, 0, 0]]  # the repeated pair counts once
+    assert matrix.csr.dtype == np.float32
+    assert matrix.user_codes(["cy", "zoe", "al"]).tolist() == [2, -1, 0]
+    assert matrix.item_codes(np.array([30, 31])).tolist() == [2, -1]
+    assert matrix.user_codes([]).dtype == matrix.item_codes([10]).dtype == np.int64
+
+
+@given(IDS)
+def test_codes_agree_with_a_referee_and_lead_back(pairs: list) -> None:
+    interactions = frame(pairs)
+    matrix = InteractionMatrix.from_frame(interactions)
+    referee = LabelEncoder()
+    if pairs:
+        codes = referee.fit_transform(interactions["user_id"].to_numpy(dtype=object))
+        assert matrix.user_codes(interactions["user_id"]).tolist() == codes.tolist()
+    users, items = matrix.csr.nonzero()
+    back = set(zip(matrix.user_ids[users].tolist(), matrix.item_ids[items].tolist(), strict=True))
+    assert back == set(pairs)
+    assert matrix.csr.nnz == len(back)
+    for row in range(matrix.n_users):
+        indices = matrix.csr.indices[matrix.csr.indptr[row] : matrix.csr.indptr[row + 1]]
+        assert (np.diff(indices) > 0).all()
+
+
+@given(IDS, st.randoms())
+def test_independent_of_row_order(pairs: list, random) -> None:
+    shuffled = random.sample(pairs, len(pairs))
+    one, two = (InteractionMatrix.from_frame(frame(p)) for p in (pairs, shuffled))
+    assert one.user_ids.tolist() == two.user_ids.tolist()
+    assert (one.csr != two.csr).nnz == 0
+
+
+def test_huge_ids_need_no_huge_table() -> None:
+    matrix = InteractionMatrix.from_frame(frame([(2**62, -(2**62)), (0, 2**61)]))
+    assert matrix.csr.shape == (2, 2)
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "category", "object"])
+def test_other_column_types_give_the_same_matrix(dtype: str) -> None:
+    plain = frame([(3, "b"), (1, "a"), (3, "a")])
+    typed = plain.astype({"user_id": dtype, "item_id": "category"})
+    typed["item_id"] = typed["item_id"].cat.reorder_categories(["b", "a"])
+    one, two = InteractionMatrix.from_frame(plain), InteractionMatrix.from_frame(typed)
+    assert one.user_ids.tolist() == two.user_ids.tolist() == [1, 3]
+    assert one.item_ids.tolist() == two.item_ids.tolist() == ["a", "b"]
+    assert (one.csr != two.csr).nnz == 0
+
+
+def test_like_uses_the_other_codes() -> None:
+    matrix = InteractionMatrix.from_frame(TOY)
+    other = InteractionMatrix.from_frame(frame([("cy", 30)]), like=matrix)
+    assert other.csr.toarray().tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 1]]
+    assert other.user_ids is matrix.user_ids
+
+
+def test_unknown_ids_are_dropped_only_on_request_and_counted() -> None:
+    matrix = InteractionMatrix.from_frame(TOY)
+    strangers = frame([("cy", 30), ("dan", 30), ("al", 99), ("dan", 99)])
+    with pytest.raises(ValueError, match=r"3 of 4 rows .* row 1 \(user_id 'dan'\).*unknown=\"drop\""):
+        InteractionMatrix.from_frame(strangers, like=matrix)
+    with pytest.raises(ValueError, match=r"row 0 \(item_id 99\)"):
+        InteractionMatrix.from_frame(strangers[2:3], like=matrix)
+    kept = InteractionMatrix.from_frame(strangers, like=matrix, unknown="drop")
+    assert (kept.csr.nnz, kept.n_dropped) == (1, 3)
+
+
+def test_empty_frame() -> None:
+    matrix = InteractionMatrix.from_frame(frame([]))
+    assert matrix.csr.shape == (0, 0)
+    assert matrix.user_codes([1]).tolist() == [-1]
+
+
+def test_as_matrix() -> None:
+    matrix = as_matrix(TOY)
+    assert as_matrix(matrix) is matrix
+    assert matrix.n_users == 3
+
+
+def test_bad_input_gets_a_sentence() -> None:
+    with pytest.raises(ValueError, match="no column item_id"):
+        InteractionMatrix.from_frame(TOY.rename(columns={"item_id": "movie"}))
+    with pytest.raises(ValueError, match="Column user_id has no id in row 1"):
+        InteractionMatrix.from_frame(frame([("a", 1), (None, 2)]))
+    with pytest.raises(ValueError, match="unknown is 'ignore'"):
+        InteractionMatrix.from_frame(TOY, unknown="ignore")
