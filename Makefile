@@ -1,0 +1,77 @@
+# Set-up needs Python 3.11 to 3.13 and make; every target that needs the packages installs them first.
+# `make PYTHON=/path/to/python3.12 run` chooses the interpreter by hand.
+PY := .venv/bin/python
+UV := $(PY) -m uv pip install --quiet --python $(PY)
+READY := .venv/.ready
+NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
+# A fresh folder for everything that notebooks and tests read and write, removed afterwards.
+FRESH := root=$$(mktemp -d) && trap 'rm -rf "$$root"' EXIT && trap 'exit 130' INT TERM && \
+	BPR_ROOT="$$root" TQDM_DISABLE=1
+
+# Without byte code every import of tensorflow costs 8 s more.
+unexport PYTHONDONTWRITEBYTECODE
+export TF_CPP_MIN_LOG_LEVEL := 3
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-unit test-notebooks lab lint bench site notebooks clean moved
+.NOTPARALLEL:
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
+
+run: $(READY) ## the whole series on MovieLens-100K through papermill, into runs/default/
+	.venv/bin/bpr run --run-dir runs/default
+
+test: test-unit test-notebooks ## the whole test suite: unit and property tests, then every notebook under nbval
+
+test-unit: $(READY) ## the first half of `make test`
+	@$(FRESH) $(PY) -m pytest tests --ignore=tests/browser -n 2 --dist loadfile
+
+test-notebooks: $(READY) ## the second half: strictly in order, since notebooks share a run folder
+	@$(FRESH) $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 $(NOTEBOOKS)
+
+lab: $(READY) ## JupyterLab with the first notebook open
+	$(PY) -m jupyterlab notebooks/01_kcore_pruning.ipynb
+
+lint: $(READY) ## style and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+bench: $(READY) ## compare with other libraries: speed, memory and quality (long)
+	$(UV) --constraint requirements.lock --no-build-isolation -e '.[bench]'
+	@status=0; for script in benchmarks/*.py; do \
+		echo "== $$script"; $(PY) $$script || status=1; done; exit $$status
+
+site: $(READY) ## the site, into docs/_build/html
+	$(UV) --constraint requirements.lock --no-build-isolation -e '.[site]'
+	$(PY) -m sphinx -q -W --keep-going -c docs . docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+notebooks: $(READY) ## execute the committed notebooks again, in place and in order
+	@$(FRESH) $(PY) -m nbconvert --to notebook --execute --inplace \
+		--ExecutePreprocessor.timeout=600 --ExecutePreprocessor.record_timing=False \
+		--ExecutePreprocessor.store_widget_state=False $(NOTEBOOKS)
+
+clean: ## remove .venv, caches and the built site; runs/ and downloaded data stay
+	rm -rf .venv docs/_build .pytest_cache .hypothesis .ruff_cache .mypy_cache *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# An environment knows its absolute path: set up again where the folder was moved or copied.
+ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+$(READY): moved
+endif
+
+$(READY): requirements.lock pyproject.toml
+	@test -n '$(PYTHON)' || { echo 'No Python 3.11, 3.12 or 3.13 was found: install one (python.org),' \
+		'or name one with `make PYTHON=/path/to/python3.12 ...`.' >&2; exit 1; }
+	@$(PY) -c '$(SUPPORTED)' 2>/dev/null || $(PYTHON) -m venv --clear .venv || { echo \
+		'No environment could be made: on Debian and Ubuntu, install the package python3-venv.' >&2; exit 1; }
+	$(PY) -m pip install --quiet uv==0.13.9
+	$(UV) --compile-bytecode --require-hashes -r requirements.lock
+	$(UV) --no-deps --no-build-isolation -e .
+	@pwd > $@
