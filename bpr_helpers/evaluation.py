@@ -1,0 +1,609 @@
+"""Evaluation protocols: who is ranked against what, per-user results, intervals and paired comparisons.
+
+A ranking never contains a seen item, and equal scores are ordered by one fixed seeded permutation of the
+items: a model with constant scores ranks like chance, in whatever order the items are stored.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bpr_helpers import metrics
+from bpr_helpers.matrix import InteractionMatrix
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+Score = Callable[[Codes], NDArray[np.float32]]
+Candidates = Literal["all"] | tuple[Literal["uniform", "popularity"], int]
+
+# Scores held at a time. 2^22 floats (16 MB) stay near the processor; larger blocks were slower, not faster.
+BLOCK = 2**22
+
+AT_K = {
+    "ndcg": metrics.ndcg,
+    "recall": metrics.recall,
+    "precision": metrics.precision,
+    "hit": metrics.hit,
+    "map": metrics.average_precision,
+    "mrr": metrics.reciprocal_rank,
+}
+
+
+class Recommender(Protocol):
+    """What BPR and every baseline offer; `matrix` is what the model was fitted on: ids and seen items."""
+
+    matrix: InteractionMatrix
+
+    def fit(
+        self, interactions: pd.DataFrame | InteractionMatrix, *, valid: pd.DataFrame | None = None
+    ) -> Self:
+        """Learn from the interactions; `valid` is for models that choose when to stop."""
+
+    def score(self, user_codes: Codes) -> NDArray[np.float32]:
+        """Scores of all items for some users: float32, (len(user_codes), n_items), higher is better."""
+
+
+class Ranks(NamedTuple):
+    """Where each relevant item stands in its user's list; four arrays of one length.
+
+    rank is from 1, ties in the order of the seeded permutation, inf for an item that is never ranked;
+    higher and equal count the other candidates with a higher and with the same score (nan if never ranked);
+    n_candidates is the length of the list.
+    """
+
+    rank: Floats
+    higher: Floats
+    equal: Floats
+    n_candidates: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `evaluate` found.
+
+    Attributes
+    ----------
+    per_user : DataFrame indexed by user_id, a column per metric: "ndcg@10", "recall@10", ..., "auc"
+    ranks : DataFrame, a row per test interaction of a known user: user_id, item_id, rank (inf: never ranked)
+    counts : dict, how many users and test interactions were evaluated and how many were left out, and why
+    """
+
+    per_user: pd.DataFrame
+    ranks: pd.DataFrame
+    counts: dict[str, int]
+
+    def summary(self, *, n_resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+        """Mean of every metric with its 95 % bootstrap interval over users.
+
+        Parameters
+        ----------
+        n_resamples : int, bootstrap resamples of the users
+        seed : int, of the resampling
+
+        Returns
+        -------
+        DataFrame indexed by metric, columns mean, low, high
+        """
+        return mean_interval(self.per_user, n_resamples=n_resamples, seed=seed)
+
+
+def evaluate(
+    recommender: Recommender,
+    test: pd.DataFrame,
+    *,
+    seen: pd.DataFrame | InteractionMatrix | None = None,
+    ks: Iterable[int] = (5, 10, 20),
+    candidates: Candidates = "all",
+    seed: int = 0,
+    progress: bool = False,
+) -> Evaluation:
+    """Rank every user's test items and measure how far up they stand.
+
+    Users unknown to the model are left out and counted. Items that are unknown or seen can never be hit:
+    they stay relevant, count in recall and in the ideal DCG, are left out of AUC, and are counted.
+
+    Parameters
+    ----------
+    recommender : a fitted Recommender
+    test : DataFrame, one row per test interaction, columns user_id and item_id
+    seen : the interactions that no list contains; None takes those that the model was fitted on
+    ks : the cut-offs
+    candidates : "all" ranks against every unseen item. ("uniform", n) and ("popularity", n) rank each test
+        item alone against n items drawn without replacement from those that its user has in neither seen
+        nor test, with equal chances or in proportion to their number of seen interactions
+    seed : int, of the permutation that orders equal scores and of the candidates
+    progress : bool, show a progress bar over users
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ValueError
+        No test user is known, a column is missing, a cut-off or the candidates make no sense, or a score is
+        not finite.
+
+    Sources: Krichene and Rendle (2020), On sampled metrics for item recommendation, for what sampling does.
+    """
+    ks = _checked_cut_offs(ks)
+    kind, n_candidates = _checked_candidates(candidates)
+    matrix = recommender.matrix
+    hidden = _seen_matrix(seen, matrix)
+    pairs, counts = _relevant_pairs(test, matrix, hidden)
+    users, items = pairs["user"].to_numpy(), pairs["item"].to_numpy()
+    if kind == "all":
+        ranks = full_ranks(recommender.score, hidden, users, items, seed=seed, progress=progress)
+        per_user = per_user_metrics(users, ranks, ks)
+    else:
+        weights = None if kind == "uniform" else np.asarray(hidden.csr.sum(0)).ravel()
+        ranks = sampled_ranks(
+            recommender.score, hidden, users, items, n_candidates, weights, seed=seed, progress=progress
+        )
+        per_item = per_user_metrics(np.arange(len(users)), ranks, ks)  # every test item has its own list
+        per_user = per_item.groupby(users).mean()
+    per_user.index = pd.Index(matrix.user_ids[per_user.index], name="user_id")
+    ranked = pairs[["user_id", "item_id"]].assign(rank=ranks.rank)
+    return Evaluation(per_user, ranked, counts)
+
+
+def mean_interval(per_user: pd.DataFrame, *, n_resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Mean of every column with its 95 % percentile bootstrap interval over the rows; nan is in no mean.
+
+    Parameters
+    ----------
+    per_user : DataFrame, a row per user, a column per metric
+    n_resamples : int, bootstrap resamples
+    seed : int, of the resampling
+
+    Returns
+    -------
+    DataFrame, a row per column of per_user: mean, low, high
+
+    Source: Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13.
+    """
+    from scipy.stats import bootstrap
+
+    values = per_user.to_numpy(np.float64)
+    table = pd.DataFrame({"mean": per_user.mean()}, index=per_user.columns)
+    if len(values) < 2:  # one user says nothing about other users
+        return table.assign(low=np.nan, high=np.nan)
+    mean = np.nanmean if np.isnan(values).any() else np.mean
+    interval = bootstrap(
+        (values,),
+        mean,
+        n_resamples=n_resamples,
+        batch=max(1, BLOCK // values.size),
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return table.assign(low=interval.low, high=interval.high)
+
+
+def full_ranks(
+    score: Score,
+    seen: InteractionMatrix,
+    users: Codes,
+    items: Codes,
+    *,
+    seed: int = 0,
+    progress: bool = False,
+) -> Ranks:
+    """Rank relevant items among all items that their users have not seen.
+
+    Parameters
+    ----------
+    score : callable, user codes (b,) -> scores (b, n_items), float32; never called from two threads at once
+    seen : InteractionMatrix, the items that no list contains
+    users : int array (n,), codes of the users, ascending
+    items : int array (n,), codes of their relevant items; -1 for an item unknown to the model
+    seed : int, of the permutation that orders equal scores
+    progress : bool, show a progress bar over users
+
+    Returns
+    -------
+    Ranks, n entries in the order given
+
+    Raises
+    ------
+    ValueError
+        A score is not finite.
+    """
+    priority = tie_priority(seen.n_items, seed)
+
+    def rank(block: _Block, scores: NDArray[np.float32]) -> Ranks:
+        return _rank_block(scores, seen, block, priority)
+
+    return _rank_in_blocks(rank, score, _blocks(users, items, max(1, BLOCK // seen.n_items)), progress)
+
+
+def mean_ndcg(
+    score: Score,
+    seen: InteractionMatrix,
+    valid: InteractionMatrix,
+    k: int = 10,
+    users: Codes | None = None,
+    *,
+    seed: int = 0,
+) -> float:
+    """Mean NDCG at k over the users who have a validation item; what training calls after every epoch.
+
+    Parameters
+    ----------
+    score : callable, user codes (b,) -> scores (b, n_items), float32
+    seen, valid : InteractionMatrix of the same codes: items left out of the lists, and the relevant items
+    k : int, the cut-off
+    users : int array, restrict to these user codes; None takes all
+    seed : int, of the permutation that orders equal scores
+
+    Returns
+    -------
+    float between 0 and 1
+    """
+    wanted = np.arange(valid.n_users) if users is None else np.unique(users)
+    relevant = valid.csr[wanted]
+    owners, items = np.repeat(wanted, np.diff(relevant.indptr)), relevant.indices.astype(np.int64)
+    ranks = full_ranks(score, seen, owners, items, seed=seed)
+    return float(per_user_metrics(owners, ranks, ks=(k,), names=("ndcg",))[f"ndcg@{k}"].mean())
+
+
+def sampled_ranks(
+    score: Score,
+    seen: InteractionMatrix,
+    users: Codes,
+    items: Codes,
+    n: int,
+    weights: Floats | None = None,
+    *,
+    seed: int = 0,
+    progress: bool = False,
+) -> Ranks:
+    """Rank each relevant item alone among n sampled candidates that its user has in neither seen nor test.
+
+    Parameters
+    ----------
+    score, seen, users, items, progress : as in `full_ranks`
+    n : int, candidates per relevant item; fewer where fewer can be drawn
+    weights : array (n_items,), at least 0, chances of each draw; None draws uniformly
+    seed : int, of the candidates and of the permutation that orders equal scores
+
+    Returns
+    -------
+    Ranks, one entry per relevant item: rank 1 is the top of n + 1
+
+    Source: Efraimidis and Spirakis (2006): the n smallest of exponential numbers divided by the weights are
+    weighted draws without replacement.
+    """
+    priority = tie_priority(seen.n_items, seed)
+    weights = np.ones(seen.n_items) if weights is None else np.asarray(weights, np.float64)
+
+    def rank(block: _Block, scores: NDArray[np.float32]) -> Ranks:
+        return _rank_sampled(scores, seen, block, n, weights, priority, seed)
+
+    widest = int(np.diff(_run_starts(users), append=len(users)).max(initial=1))
+    size = max(1, BLOCK // (seen.n_items * widest))  # a block draws one row of numbers per relevant item
+    return _rank_in_blocks(rank, score, _blocks(users, items, size), progress)
+
+
+def top_k(
+    score: Score, seen: InteractionMatrix, users: Codes, k: int = 10, *, seed: int = 0
+) -> NDArray[np.int64]:
+    """Return each user's first k unseen items, best first; the order is that of `full_ranks`.
+
+    Parameters
+    ----------
+    score, seen, seed : as in `full_ranks`
+    users : int array (n,), user codes in any order
+    k : int, length of the lists
+
+    Returns
+    -------
+    int array (n, k), item codes; -1 where a user has fewer than k unseen items
+    """
+    priority = tie_priority(seen.n_items, seed)
+    size = max(1, BLOCK // seen.n_items)
+    parts = [users[start : start + size] for start in range(0, len(users), size)]
+    lists = [_top_k_block(np.asarray(score(part)), seen, part, k, priority) for part in parts]
+    return np.concatenate(lists) if lists else np.empty((0, k), np.int64)
+
+
+def tie_priority(n_items: int, seed: int = 0) -> Codes:
+    """Place of each item in the seeded permutation: of two equal scores the lower place goes first."""
+    return np.random.default_rng(seed).permutation(n_items)
+
+
+def per_user_metrics(
+    users: NDArray[Any], ranks: Ranks, ks: Iterable[int], names: Iterable[str] = (*AT_K, "auc")
+) -> pd.DataFrame:
+    """Turn the ranks of relevant items into metrics of their users.
+
+    Parameters
+    ----------
+    users : array (n,), the user of each rank, in runs (equal users side by side)
+    ranks : Ranks of n relevant items
+    ks : the cut-offs
+    names : keys of `AT_K`, and "auc"
+
+    Returns
+    -------
+    DataFrame, a row per user in the order given, a column per metric ("ndcg@10"), "auc" without a cut-off
+    """
+    starts = _run_starts(users)
+    sizes = np.diff(starts, append=len(users))
+    chunk = max(1, BLOCK // max(1, sizes.max(initial=1)))  # a chunk is padded to one width
+    parts = [slice(first, first + chunk) for first in range(0, max(1, len(starts)), chunk)]
+    frames = [_padded_metrics(ranks, starts[part], sizes[part], tuple(ks), tuple(names)) for part in parts]
+    return pd.concat(frames, ignore_index=True).set_axis(users[starts], axis=0)
+
+
+class _Block(NamedTuple):
+    users: Codes  # (b,) distinct user codes
+    rows: Codes  # (n,) position of the relevant item's user in `users`
+    items: Codes  # (n,) codes of the relevant items, -1 for unknown
+
+
+def _blocks(users: Codes, items: Codes, size: int) -> Iterator[_Block]:
+    starts = _run_starts(users)
+    bounds = np.append(starts, len(users))
+    for first in range(0, len(starts), size):
+        last = min(first + size, len(starts))
+        rows = np.repeat(np.arange(last - first), np.diff(bounds[first : last + 1]))
+        yield _Block(users[starts[first:last]], rows, items[bounds[first] : bounds[last]])
+
+
+def _run_starts(users: NDArray[Any]) -> Codes:
+    return np.flatnonzero(np.concatenate([[True], users[1:] != users[:-1]])) if len(users) else np.arange(0)
+
+
+def _rank_in_blocks(
+    rank: Callable[[_Block, NDArray[np.float32]], Ranks],
+    score: Score,
+    blocks: Iterator[_Block],
+    progress: bool,
+) -> Ranks:
+    """Score one block while others are ranked: NumPy's sort leaves the other cores to their work."""
+    workers = os.cpu_count() or 1
+    done: list[Ranks] = []
+    pending: deque = deque()
+    with ThreadPoolExecutor(workers) as pool, _bar(progress) as bar:
+        for block in blocks:
+            pending.append(pool.submit(rank, block, np.asarray(score(block.users))))
+            if len(pending) > workers:  # so that no more than a few blocks are in memory
+                done.append(pending.popleft().result())
+            bar.update(len(block.users))
+        done.extend(future.result() for future in pending)
+    columns = zip(*done, strict=True) if done else [[np.empty(0)]] * 4
+    return Ranks(*map(np.concatenate, columns))
+
+
+def _bar(progress: bool) -> Any:
+    from tqdm.auto import tqdm
+
+    return tqdm(desc="ranking", unit=" users", leave=False, disable=not progress)
+
+
+def _rank_block(
+    scores: NDArray[np.float32], seen: InteractionMatrix, block: _Block, priority: Codes
+) -> Ranks:
+    unseen_first = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy
+    n_candidates = seen.n_items - np.diff(seen.csr.indptr)[block.users]  # (b,)
+    unseen_first.sort(axis=1)
+    _check_finite(unseen_first, n_candidates)
+    ranked = (block.items >= 0) & (_lookup(seen.csr, block.users[block.rows], block.items) == 0)
+    rows, items = block.rows[ranked], block.items[ranked]
+    values = scores[rows, items]
+    below = _count_in_rows(unseen_first, rows, values, np.less)
+    up_to = _count_in_rows(unseen_first, rows, values, np.less_equal)
+    higher, equal = seen.n_items - up_to, up_to - below - 1
+    ahead = _ties_ahead(scores, seen, block.users, rows, items, equal, priority)
+    return _spread(ranked, higher + ahead + 1, higher, equal, n_candidates[block.rows])
+
+
+def _spread(ranked: NDArray[np.bool_], rank: Any, higher: Any, equal: Any, n_candidates: Any) -> Ranks:
+    """Ranks of all relevant items, where those that were never ranked get inf and nan."""
+
+    def spread(values: Any, fill: float) -> Floats:
+        column = np.full(len(ranked), fill)
+        column[ranked] = values
+        return column
+
+    n_candidates = np.asarray(n_candidates, np.float64)
+    return Ranks(spread(rank, np.inf), spread(higher, np.nan), spread(equal, np.nan), n_candidates)
+
+
+def _hide_seen(scores: NDArray[np.float32], seen: InteractionMatrix, users: Codes) -> NDArray[np.float32]:
+    if scores.shape != (len(users), seen.n_items):
+        raise ValueError(
+            f"score returned an array of shape {scores.shape} for {len(users)} users and {seen.n_items} "
+            "items: return one row per user and one column per item."
+        )
+    hidden = np.array(scores)
+    rows = seen.csr[users]
+    hidden[np.repeat(np.arange(len(users)), np.diff(rows.indptr)), rows.indices] = -np.inf
+    return hidden
+
+
+def _check_finite(ascending: NDArray[np.float32], n_candidates: Codes) -> None:
+    """Look at both ends of the sorted rows: nan and inf come last, -inf comes first of the unseen."""
+    some = np.flatnonzero(n_candidates > 0)
+    lowest = ascending[some, ascending.shape[1] - n_candidates[some]]
+    if not (np.isfinite(lowest).all() and np.isfinite(ascending[some, -1]).all()):
+        raise ValueError("The recommender's scores are not all finite: look for a diverged training.")
+
+
+def _lookup(csr: Any, rows: Codes, columns: Codes) -> NDArray[np.float32]:
+    """Entries of a CSR matrix at (row, column) pairs, 0 where column is -1."""
+    inside = columns >= 0
+    found = np.zeros(len(columns), np.float32)
+    if inside.any():
+        found[inside] = np.asarray(csr[rows[inside], columns[inside]]).ravel()
+    return found
+
+
+def _count_in_rows(
+    ascending: NDArray[np.float32], rows: Codes, values: NDArray[np.float32], below: Callable
+) -> Codes:
+    """How many entries of sorted row rows[j] are below values[j]: one binary search for all j together."""
+    n = ascending.shape[1]
+    low, high = np.zeros(len(rows), np.int64), np.full(len(rows), n)
+    for _ in range(n.bit_length()):
+        middle = np.minimum((low + high) // 2, n - 1)
+        is_below = below(ascending[rows, middle], values)
+        low, high = np.where(is_below, middle + 1, low), np.where(is_below, high, middle)
+    return low
+
+
+def _ties_ahead(
+    scores: NDArray[np.float32],
+    seen: InteractionMatrix,
+    users: Codes,
+    rows: Codes,
+    items: Codes,
+    equal: Codes,
+    priority: Codes,
+) -> Codes:
+    """How many unseen items of equal score go before each relevant item; only tied items cost time."""
+    ahead = np.zeros(len(rows), np.int64)
+    for j in np.flatnonzero(equal):
+        tied = (scores[rows[j]] == scores[rows[j], items[j]]) & (priority < priority[items[j]])
+        ahead[j] = np.count_nonzero(tied) - np.count_nonzero(tied[_seen_items(seen, users[rows[j]])])
+    return ahead
+
+
+def _seen_items(seen: InteractionMatrix, user: int) -> NDArray[np.int32]:
+    return seen.csr.indices[seen.csr.indptr[user] : seen.csr.indptr[user + 1]]
+
+
+def _top_k_block(
+    scores: NDArray[np.float32], seen: InteractionMatrix, users: Codes, k: int, priority: Codes
+) -> Codes:
+    hidden = _hide_seen(scores, seen, users)
+    width = min(k, seen.n_items)
+    thresholds = np.partition(hidden, seen.n_items - width, axis=1)[:, seen.n_items - width]
+    lists = np.full((len(users), k), -1)
+    for row, threshold, best in zip(hidden, thresholds, lists, strict=True):
+        candidates = np.flatnonzero((row >= threshold) & (row > -np.inf))
+        order = np.lexsort((priority[candidates], -row[candidates]))[:k]
+        best[: len(order)] = candidates[order]
+    return lists
+
+
+def _padded_metrics(
+    ranks: Ranks, starts: Codes, sizes: Codes, ks: tuple[int, ...], names: tuple[str, ...]
+) -> pd.DataFrame:
+    where = np.arange(sizes.max(initial=0)) < sizes[:, None]  # (users, widest), True where there is an item
+    every = slice(starts[0], starts[-1] + sizes[-1]) if len(starts) else slice(0)
+
+    def pad(values: Floats) -> Floats:
+        padded = np.full(where.shape, np.nan)
+        padded[where] = values[every]
+        return padded
+
+    rank = pad(ranks.rank)
+    columns = {f"{name}@{k}": AT_K[name](rank, k) for k in ks for name in names if name in AT_K}
+    if "auc" in names:
+        n_candidates = ranks.n_candidates[starts]
+        columns["auc"] = metrics.auc(pad(ranks.higher), pad(ranks.equal), n_candidates)
+    return pd.DataFrame(columns)
+
+
+def _rank_sampled(
+    scores: NDArray[np.float32],
+    seen: InteractionMatrix,
+    block: _Block,
+    n: int,
+    weights: Floats,
+    priority: Codes,
+    seed: int,
+) -> Ranks:
+    unseen = _hide_seen(scores, seen, block.users)
+    _check_finite(np.sort(unseen, axis=1), seen.n_items - np.diff(seen.csr.indptr)[block.users])
+    ranked = (block.items >= 0) & (_lookup(seen.csr, block.users[block.rows], block.items) == 0)
+    rows, items = block.rows[ranked], block.items[ranked]
+    forbidden = np.isneginf(unseen)
+    forbidden[rows, items] = True
+    rng = np.random.default_rng([seed, int(block.users[0])])
+    drawn, allowed = _draw_candidates(forbidden[rows], weights, n, rng)
+    value, other = scores[rows, items][:, None], scores[rows[:, None], drawn]
+    higher = ((other > value) & allowed).sum(1)
+    tied = (other == value) & allowed
+    ahead = (tied & (priority[drawn] < priority[items][:, None])).sum(1)
+    lengths = np.ones(len(ranked))
+    lengths[ranked] += allowed.sum(1)
+    return _spread(ranked, higher + ahead + 1, higher, tied.sum(1), lengths)
+
+
+def _draw_candidates(
+    forbidden: NDArray[np.bool_], weights: Floats, n: int, rng: np.random.Generator
+) -> tuple[Codes, NDArray[np.bool_]]:
+    """Draw n codes per row without replacement, never a forbidden one; False marks a place left empty."""
+    with np.errstate(divide="ignore"):
+        keys = rng.standard_exponential(forbidden.shape) / weights
+    keys[forbidden] = np.inf
+    n = min(n, forbidden.shape[1])
+    drawn = np.argpartition(keys, n - 1, axis=1)[:, :n]
+    return drawn, np.isfinite(np.take_along_axis(keys, drawn, axis=1))
+
+
+def _checked_cut_offs(ks: Iterable[int]) -> tuple[int, ...]:
+    ks = tuple(ks)
+    if not ks or any(k < 1 for k in ks):
+        raise ValueError(f"The cut-offs ks are {ks}: give one or more whole numbers from 1.")
+    return ks
+
+
+def _checked_candidates(candidates: Candidates) -> tuple[str, int]:
+    if candidates == "all":
+        return "all", 0
+    kind, n = candidates if len(candidates) == 2 else (candidates, 0)
+    if kind not in ("uniform", "popularity") or not isinstance(n, (int, np.integer)) or n < 1:
+        raise ValueError(
+            f'candidates is {candidates!r}: give "all", ("uniform", 100) or ("popularity", 100), '
+            "with any number from 1."
+        )
+    return kind, int(n)
+
+
+def _seen_matrix(
+    seen: pd.DataFrame | InteractionMatrix | None, matrix: InteractionMatrix
+) -> InteractionMatrix:
+    if seen is None:
+        return matrix
+    if isinstance(seen, InteractionMatrix):
+        if seen.csr.shape != matrix.csr.shape:
+            raise ValueError("seen has other users or items than the model: build it with like=model.matrix.")
+        return seen
+    return InteractionMatrix.from_frame(seen, like=matrix, unknown="drop")
+
+
+def _relevant_pairs(
+    test: pd.DataFrame, matrix: InteractionMatrix, seen: InteractionMatrix
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Distinct test pairs of known users with their codes, by user; and what was left out."""
+    missing = [column for column in ("user_id", "item_id") if column not in test.columns]
+    if missing:
+        raise ValueError(f"The test interactions have no column {missing[0]}: rename the one that is meant.")
+    pairs = test[["user_id", "item_id"]].drop_duplicates(ignore_index=True)
+    pairs = pairs.assign(user=matrix.user_codes(pairs["user_id"]), item=matrix.item_codes(pairs["item_id"]))
+    known = pairs[pairs["user"] >= 0].sort_values(["user", "item"], kind="stable", ignore_index=True)
+    if known.empty:
+        raise ValueError("No test user is known to the model: fit it on interactions of these users.")
+    repeated = _lookup(seen.csr, known["user"].to_numpy(), known["item"].to_numpy()) > 0
+    counts = {
+        "users": known["user"].nunique(),
+        "interactions": len(known),
+        "unknown_users": pairs.loc[pairs["user"] < 0, "user_id"].nunique(),
+        "interactions_of_unknown_users": len(pairs) - len(known),
+        "interactions_with_unknown_items": int((known["item"] < 0).sum()),
+        "interactions_seen_before": int(repeated.sum()),
+    }
+    return known, counts
