@@ -37,26 +37,6 @@ GENRES_100K = (  # in the order of u.item's last 19 columns
     "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|"
     "Horror|Musical|Mystery|Romance|Sci-Fi|Thriller|War|Western"
 ).split("|")
-    "unknown",
-    "Action",
-    "Adventure",
-    "Animation",
-    "Children's",
-    "Comedy",
-    "Crime",
-    "Documentary",
-    "Drama",
-    "Fantasy",
-    "Film-Noir",
-    "Horror",
-    "Musical",
-    "Mystery",
-    "Romance",
-    "Sci-Fi",
-    "Thriller",
-    "War",
-    "Western",
-]
 
 
 # --- MovieLens: where it comes from and how its files read ---------------------------------------------
