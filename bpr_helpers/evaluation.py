@@ -394,16 +394,16 @@ def _bar(progress: bool) -> Any:
 def _rank_block(
     scores: NDArray[np.float32], seen: InteractionMatrix, block: _Block, priority: Codes
 ) -> Ranks:
-    unseen_first = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy
+    ascending = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy
     n_candidates = seen.n_items - np.diff(seen.csr.indptr)[block.users]  # (b,)
-    unseen_first.sort(axis=1)
-    _check_finite(unseen_first, n_candidates)
+    ascending.sort(axis=1)
+    _check_finite(ascending, n_candidates)
     ranked = (block.items >= 0) & (_lookup(seen.csr, block.users[block.rows], block.items) == 0)
     rows, items = block.rows[ranked], block.items[ranked]
     values = scores[rows, items]
-    below = _count_in_rows(unseen_first, rows, values, np.less)
-    up_to = _count_in_rows(unseen_first, rows, values, np.less_equal)
-    higher, equal = seen.n_items - up_to, up_to - below - 1
+    below = _count_in_rows(ascending, rows, values, np.less)
+    equal = _count_equal(ascending, rows, values, below)
+    higher = seen.n_items - below - equal - 1
     ahead = _ties_ahead(scores, seen, block.users, rows, items, equal, priority)
     return _spread(ranked, higher + ahead + 1, higher, equal, n_candidates[block.rows])
 
@@ -460,6 +460,17 @@ def _count_in_rows(
         is_below = below(ascending[rows, middle], values)
         low, high = np.where(is_below, middle + 1, low), np.where(is_below, high, middle)
     return low
+
+
+def _count_equal(
+    ascending: NDArray[np.float32], rows: Codes, values: NDArray[np.float32], below: Codes
+) -> Codes:
+    """How many other entries equal values[j], which stands at place below[j] of its row."""
+    equal = np.zeros(len(rows), np.int64)
+    next_to_it = np.minimum(below + 1, ascending.shape[1] - 1)
+    tied = np.flatnonzero((next_to_it > below) & (ascending[rows, next_to_it] == values))
+    equal[tied] = _count_in_rows(ascending, rows[tied], values[tied], np.less_equal) - below[tied] - 1
+    return equal
 
 
 def _ties_ahead(
