@@ -47,10 +47,14 @@ bench: $(READY) ## compare with other libraries: speed, memory and quality (long
 	@status=0; for script in benchmarks/*.py; do \
 		echo "== $$script"; $(PY) $$script || status=1; done; exit $$status
 
-site: $(READY) ## the site, into docs/_build/html
+site: $(READY) docs/_build/static/tex-svg.js ## the site, into docs/_build/html (needs npm, for MathJax)
 	$(UV) --constraint requirements.lock --no-build-isolation -e '.[site]'
 	$(PY) -m sphinx -q -W --keep-going -c docs . docs/_build/html
-	@echo "docs/_build/html/index.html"
+	@echo "The site is in docs/_build/html/docs/index.html"
+
+docs/_build/static/tex-svg.js:
+	npm install --silent --no-save --prefix docs/_build/npm mathjax@3.2.2
+	mkdir -p $(@D) && cp docs/_build/npm/node_modules/mathjax/es5/tex-svg.js $@
 
 notebooks: $(READY) ## execute the committed notebooks again, in place and in order
 	@$(FRESH) $(PY) -m nbconvert --to notebook --execute --inplace \
