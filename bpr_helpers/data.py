@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import logging
 import os
 import re
@@ -14,11 +15,13 @@ import tempfile
 import threading
 import time
 import unicodedata
+import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -26,6 +29,8 @@ import pooch
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
+
+from bpr_helpers.parameters import resolve
 
 if TYPE_CHECKING:
     import requests
@@ -36,7 +41,7 @@ SLOWEST_BYTES_PER_SECOND = 1024  # an answer that drips more slowly than this is
 GENRES_100K = (  # in the order of u.item's last 19 columns
     "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|"
     "Horror|Musical|Mystery|Romance|Sci-Fi|Thriller|War|Western"
-).split("|")
+)
 
 
 # --- MovieLens: where it comes from and how its files read ---------------------------------------------
@@ -96,7 +101,8 @@ def _interactions(table: pd.DataFrame) -> pd.DataFrame:
 def _read_u_item(file: IO[bytes]) -> pd.DataFrame:
     rows = [line.split("|") for line in file.read().decode("latin-1").splitlines() if line]
     genres = [
-        "|".join(g for g, flag in zip(GENRES_100K, row[5:], strict=True) if flag == "1") for row in rows
+        "|".join(g for g, flag in zip(GENRES_100K.split("|"), row[5:], strict=True) if flag == "1")
+        for row in rows
     ]
     return _items([row[0] for row in rows], [row[1] for row in rows], genres)
 
@@ -383,11 +389,188 @@ def _pip_fails(pip: subprocess.Popen[bytes], log: Path) -> bool:
         pip.kill()
 
 
+# --- Your own files ------------------------------------------------------------------------------------
+
+
+def _read_file(path: Path, wanted: list[str], optional: list[str], text: list[str]) -> pd.DataFrame:
+    """Read the wanted columns of a CSV (gzipped or not) or Parquet file; `text` ones as text from a CSV."""
+    kind = _kind(path)
+    try:
+        if kind == "Parquet":
+            names = pq.read_schema(path).names
+        else:
+            options: dict[str, Any] = {"encoding": "utf-8-sig", "skipinitialspace": True}
+            options["compression"] = "gzip" if kind == "gzip" else None
+            names = pd.read_csv(path, nrows=0, index_col=False, **options).columns.to_list()
+        columns = wanted + [name for name in optional if name in names]
+        _require_columns(path, names, wanted)
+        if kind == "Parquet":
+            table = pd.read_parquet(path, columns=columns)
+        else:
+            table = _read_csv(path, columns, text, options)
+    except pd.errors.EmptyDataError:
+        raise ValueError(f"{path} is empty: it has neither a header nor rows.") from None
+    except (UnicodeDecodeError, EOFError, OSError, zlib.error, pa.ArrowException, csv.Error) as error:
+        raise ValueError(
+            f"{path} is damaged, or not the {kind} file that its name says ({error})."
+        ) from error
+    if table.empty:
+        raise ValueError(f"{path} is empty: it has a header and no rows.")
+    return table.reset_index(drop=True)
+
+
+def _kind(path: Path) -> str:
+    """Return what a file's name says that it is, having looked whether its first bytes agree."""
+    if not path.is_file():
+        raise ValueError(
+            f"{path}: no such file; give a CSV or Parquet file, 'synthetic', or one of {_NAMES}."
+        )
+    endings = {".csv": "CSV", ".csv.gz": "gzip", ".parquet": "Parquet"}
+    named = [kind for ending, kind in endings.items() if path.name.lower().endswith(ending)]
+    if not named:
+        raise ValueError(f"{path}: its name must end in .csv, .csv.gz or .parquet.")
+    with path.open("rb") as file:
+        start = file.read(4)
+    magic = {b"PAR1": "Parquet", b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip"}
+    found = next((kind for bytes_, kind in magic.items() if start.startswith(bytes_)), "CSV")
+    if start and found != named[0]:
+        raise ValueError(f"{path} is not the {named[0]} file that its name says: it holds {found} data.")
+    return named[0]
+
+
+def _require_columns(path: Path, names: list[str], wanted: list[str]) -> None:
+    for name in wanted:
+        if name in names:
+            continue
+        if len(names) == 1 and (found := re.search(r"[;\t|]|::", names[0])):
+            separator = "tab" if found[0] == "\t" else f"'{found[0]}'"
+            raise ValueError(
+                f"{path}: its fields seem to be separated by {separator}; separate them by commas."
+            )
+        raise ValueError(f"{path}: no column {name!r}; its columns are {', '.join(map(repr, names))}.")
+
+
+def _read_csv(path: Path, columns: list[str], text: list[str], options: dict[str, Any]) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # it would cut long rows short
+        try:
+            return pd.read_csv(
+                path,
+                usecols=columns,
+                dtype=dict.fromkeys(text, "str"),
+                index_col=False,
+                low_memory=False,
+                **options,
+            )
+        except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+            reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
+            raise ValueError(f"{path}: its rows differ in length from its header ({reason}).") from None
+
+
+def _refuse(path: Path, column: str, bad: pd.Series | np.ndarray, what: str) -> None:
+    """Raise a ValueError that names file, column and first bad row, if any row is bad."""
+    bad = np.asarray(bad, dtype=bool)
+    if bad.any():
+        raise ValueError(f"{path}, column {column!r}, row {int(bad.argmax()) + 1} below the header: {what}.")
+
+
+def _ids(path: Path, column: pd.Series) -> pd.Series:
+    """Return ids as int64 where all of them are plain integers ("7", not "007"), else as strings."""
+    name = str(column.name)
+    _refuse(path, name, column.isna(), "the id is missing")
+    if pd.api.types.is_float_dtype(column):
+        _refuse(path, name, column % 1 != 0, "an id must be an integer or a string")
+    if pd.api.types.is_numeric_dtype(column):
+        return column.astype(np.int64)
+    codes, ids = pd.factorize(column.astype("str"))
+    names = pd.Series(ids, dtype="str")
+    _refuse(path, name, (names.str.strip() == "").to_numpy()[codes], "the id is missing")
+    if names.str.fullmatch(r"0|-?[1-9][0-9]{0,17}").all():
+        return pd.Series(names.astype(np.int64).to_numpy()[codes])
+    return names.take(codes).reset_index(drop=True)
+
+
+UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # ticks per second
+_LAST_SECOND = 4_102_444_800  # the year 2100
+
+
+def _timestamps(path: Path, column: pd.Series, unit: str) -> pd.Series:
+    """Return times as datetime64[ms] in UTC from numbers in `unit`, ISO 8601 strings, or datetimes."""
+    name = str(column.name)
+    _refuse(path, name, column.isna(), "the timestamp is missing")
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+    if pd.api.types.is_datetime64_dtype(column):
+        return column.astype("datetime64[ms]")
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        return _from_numbers(path, column, unit)
+    text = column.astype("str").str.strip()
+    numeric = text.str.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?")
+    _refuse(path, name, numeric != numeric.iloc[0], "numbers and dates are mixed")
+    if numeric.iloc[0]:
+        return _from_numbers(path, pd.to_numeric(text).rename(name), unit)
+    return _from_text(path, text)
+
+
+def _from_numbers(path: Path, column: pd.Series, unit: str) -> pd.Series:
+    name = str(column.name)
+    _refuse(path, name, ~np.isfinite(column.astype(np.float64)), "the timestamp is not finite")
+    outside = (column < 0) | (column >= _LAST_SECOND * UNITS[unit])
+    if outside.any():
+        fits = [u for u, ticks in UNITS.items() if column.min() >= 0 and column.max() < _LAST_SECOND * ticks]
+        advice = f"try timestamp_unit={fits[0]!r}" if fits else "no unit puts every row inside"
+        value = column[outside].iloc[0]
+        _refuse(path, name, outside, f"{value} in {unit!r} is outside 1970 to 2100; {advice}")
+    ticks = UNITS[unit]
+    milliseconds = column * 1000 if ticks == 1 else column // (ticks // 1000)
+    return (np.floor(milliseconds)).astype(np.int64).astype("datetime64[ms]")
+
+
+def _from_text(path: Path, text: pd.Series) -> pd.Series:
+    name = str(text.name)
+    times = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
+    _refuse(path, name, times.isna(), "not a date and time in ISO 8601, such as 2021-03-04T05:06:07")
+    zoned = text.str.contains(r"(?:[Zz]|:.*[+-][0-9:]+)$")
+    _refuse(path, name, zoned != zoned.iloc[0], "times with and without a time zone are mixed")
+    return times.dt.tz_localize(None).astype("datetime64[ms]")
+
+
+def _ratings(path: Path, column: pd.Series) -> pd.Series:
+    ratings = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    _refuse(path, str(column.name), ratings.isna() & column.notna(), "the rating is not a number")
+    return ratings
+
+
+def _fold(source: str, interactions: pd.DataFrame) -> pd.DataFrame:
+    """Keep the earliest of repeated (user, item) pairs; say how many rows that folded."""
+    pair = ["user_id", "item_id"]
+    repeated = interactions[interactions.duplicated(pair, keep=False)]
+    if "timestamp" in interactions:
+        repeated = repeated.sort_values("timestamp", kind="stable")
+    later = repeated.index[repeated.duplicated(pair)]
+    if len(later):
+        message = (
+            f"{source}: {len(later):,} repeated (user, item) rows were folded into the earliest of each pair."
+        )
+        warnings.warn(message, UserWarning, stacklevel=3)
+        interactions = interactions.drop(index=later).reset_index(drop=True)
+    interactions.attrs["folded"] = len(later)
+    return interactions
+
+
+def _locate(source: str | os.PathLike[str]) -> Path:
+    """Return the path of the reader's own file: as a notebook's parameter counts it, else from here."""
+    path = resolve(Path(source))
+    return path if path.exists() else Path(source)
+
+
 # --- The public loaders --------------------------------------------------------------------------------
+
+_NAMES = ", ".join(MOVIELENS)
 
 
 def load_interactions(
-    source: str = "ml-100k",
+    source: str | os.PathLike[str] = "ml-100k",
     *,
     user_column: str = "user_id",
     item_column: str = "item_id",
@@ -397,14 +580,129 @@ def load_interactions(
     min_rating: float = 0.0,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
-    """Load interactions."""
-    interactions = _movielens(source, "interactions", cache_dir)
-    return interactions[interactions["rating"] >= min_rating].reset_index(drop=True)
+    """Load interactions of a MovieLens set, of your own file, or made up.
+
+    Parameters
+    ----------
+    source : "ml-100k", "ml-1m", "ml-20m", "ml-25m", "ml-32m" (fetched once, then from the cache);
+        "synthetic" (1,000 users, 500 items, 50,000 interactions, no network); or the path of a CSV
+        (.csv, .csv.gz; comma-separated UTF-8 with a header) or Parquet file. A relative path starts at
+        $BPR_ROOT or the repository's root, as in the notebooks, else at the current folder.
+    user_column, item_column, timestamp_column, rating_column : names of your file's columns. The last two
+        may be missing under their default names; "" says that there are none.
+    timestamp_unit : "s", "ms", "us" or "ns", the unit of your file's timestamps where they are numbers.
+        ISO 8601 strings and datetimes need none; times without a zone count as UTC.
+    min_rating : keep interactions with at least this rating (1 to 5 in MovieLens); 0 keeps all.
+    cache_dir : folder of the downloads; by default $BPR_CACHE, else the user's cache folder.
+
+    Returns
+    -------
+    DataFrame
+        A row per interaction in the order of the file: user_id, item_id (int64 where all ids are plain
+        integers, else str)[, rating: float64][, timestamp: datetime64[ms]]. Of repeated (user, item)
+        pairs the earliest stays; `.attrs["folded"]` is the number of rows that went, and a warning says it.
+
+    Raises
+    ------
+    ValueError
+        if a file or a column is not as described, naming file, column and first bad row.
+    ConnectionError
+        if a MovieLens set is neither in the cache nor can be fetched.
+    """
+    if timestamp_unit not in UNITS:
+        raise ValueError(f"timestamp_unit is {timestamp_unit!r}; it must be one of {', '.join(UNITS)}.")
+    if source in MOVIELENS:
+        interactions = _movielens(str(source), "interactions", cache_dir)
+    elif source == "synthetic":
+        interactions = _small_synthetic()[0]
+    else:
+        names = {"user_id": user_column, "item_id": item_column, "timestamp": timestamp_column}
+        interactions = _own_interactions(_locate(source), names | {"rating": rating_column}, timestamp_unit)
+    return _fold(str(source), _at_least(str(source), interactions, min_rating))
 
 
-def load_items(source: str = "ml-100k", *, cache_dir: str | os.PathLike[str] | None = None) -> pd.DataFrame:
-    """Load titles."""
-    return _movielens(source, "items", cache_dir)
+def _own_interactions(path: Path, names: dict[str, str], unit: str) -> pd.DataFrame:
+    """Read the reader's own file; `names` maps our column names to those of the file."""
+    given = {ours: theirs for ours, theirs in names.items() if theirs}
+    if len(set(given.values())) < len(given):
+        raise ValueError(f"{path}: two of the columns {', '.join(map(repr, given.values()))} are the same.")
+    # A timestamp or a rating may be missing, but not under a name that somebody has typed.
+    optional = [
+        theirs for ours, theirs in given.items() if theirs == ours and ours in ("timestamp", "rating")
+    ]
+    wanted = [theirs for theirs in given.values() if theirs not in optional]
+    table = _read_file(path, wanted, optional, text=[names["user_id"], names["item_id"]])
+    columns = {ours: _ids(path, table[names[ours]]) for ours in ("user_id", "item_id")}
+    if names["rating"] in table:
+        columns["rating"] = _ratings(path, table[names["rating"]])
+    if names["timestamp"] in table:
+        columns["timestamp"] = _timestamps(path, table[names["timestamp"]], unit)
+    return pd.DataFrame(columns)
+
+
+def _at_least(source: str, interactions: pd.DataFrame, min_rating: float) -> pd.DataFrame:
+    if min_rating <= 0:
+        return interactions
+    if "rating" not in interactions:
+        raise ValueError(
+            f"{source}: min_rating is {min_rating:g}, but there is no rating column; set it to 0."
+        )
+    kept = interactions[interactions["rating"] >= min_rating].reset_index(drop=True)
+    if kept.empty:
+        highest = interactions["rating"].max()
+        raise ValueError(
+            f"{source}: no rating reaches min_rating {min_rating:g}; the highest is {highest:g}."
+        )
+    return kept
+
+
+def load_items(
+    source: str | os.PathLike[str] = "ml-100k",
+    *,
+    item_column: str = "item_id",
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> pd.DataFrame:
+    """Load the titles of a MovieLens set, of your own file, or made up.
+
+    Parameters
+    ----------
+    source : as in `load_interactions`; your own file has columns item_id and title, and may have year and
+        genres
+    item_column : name of your file's column of ids
+    cache_dir : folder of the downloads; by default $BPR_CACHE, else the user's cache folder.
+
+    Returns
+    -------
+    DataFrame
+        A row per item: item_id (as in `load_interactions`), title (str, without its year: "Toy Story";
+        from your own file as it stands), year (Int64, <NA> where unknown) and genres (str, joined by "|",
+        "" where there are none).
+
+    Raises
+    ------
+    ValueError
+        if a file or a column is not as described, naming file, column and first bad row.
+    ConnectionError
+        if a MovieLens set is neither in the cache nor can be fetched.
+    """
+    if source in MOVIELENS:
+        return _movielens(str(source), "items", cache_dir)
+    if source == "synthetic":
+        return _small_synthetic()[1]
+    path = _locate(source)
+    table = _read_file(path, [item_column, "title"], ["year", "genres"], [item_column, "title", "genres"])
+    ids = _ids(path, table[item_column])
+    _refuse(path, item_column, ids.duplicated(), "this id has a row already")
+    absent = pd.Series([None] * len(table))
+    years = pd.to_numeric(table.get("year", absent), errors="coerce")
+    return pd.DataFrame(
+        {
+            "item_id": ids,
+            "title": table["title"].astype("str").fillna(ids.astype("str")),
+            "year": years.round().astype("Int64"),
+            "genres": table.get("genres", absent).astype("str").fillna(""),
+        }
+    )
 
 
 def drop_unknown_titles(interactions: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
@@ -422,3 +720,199 @@ def drop_unknown_titles(interactions: pd.DataFrame, items: pd.DataFrame) -> pd.D
     """
     unknown = items.loc[items["title"] == "unknown", "item_id"]
     return interactions[~interactions["item_id"].isin(unknown)].reset_index(drop=True)
+
+
+# --- Made up, with a known truth -----------------------------------------------------------------------
+
+N_TASTES = 12
+ROWS_PER_BLOCK = 1_000_000  # bounds the memory of the draws
+
+
+@dataclass(frozen=True)
+class SyntheticTruth:
+    """What made the interactions: user u draws item i in proportion to user_vectors[u] @ item_vectors[i]."""
+
+    user_vectors: np.ndarray  # (n_users, 12) float64: how much of each taste a user has; rows sum to 1
+    item_vectors: np.ndarray  # (n_items, 12) float64: how a taste spreads over the items; columns sum to 1
+
+
+@overload
+def synthetic_interactions(
+    n_users: int, n_items: int, n_interactions: int, *, seed: int = 0, return_truth: Literal[False] = False
+) -> pd.DataFrame: ...
+@overload
+def synthetic_interactions(
+    n_users: int, n_items: int, n_interactions: int, *, seed: int = 0, return_truth: Literal[True]
+) -> tuple[pd.DataFrame, SyntheticTruth]: ...
+def synthetic_interactions(
+    n_users: int, n_items: int, n_interactions: int, *, seed: int = 0, return_truth: bool = False
+) -> pd.DataFrame | tuple[pd.DataFrame, SyntheticTruth]:
+    """Make interactions whose truth is known: long-tailed in users and items, of rank 12 in taste.
+
+    Every user mixes twelve tastes, every taste has its favourites among the items, popular in different
+    degrees. A user draws items one after the other, without repetition, each in proportion to the user's
+    vector times the item's: the better an item fits, the earlier it tends to come.
+
+    Parameters
+    ----------
+    n_users, n_items : int >= 1, sizes; ids run from 0, and are rows of the truth's vectors
+    n_interactions : int, at most n_users * n_items; every user has at least one where there are enough
+    seed : int, the same seed gives the same rows
+    return_truth : also return the vectors
+
+    Returns
+    -------
+    DataFrame, or DataFrame and SyntheticTruth
+        user_id, item_id (int64; distinct pairs) and timestamp (datetime64[ms], rising within a user, in
+        bursts, from 2015 on), ordered by user and time.
+
+    Raises
+    ------
+    ValueError
+        if a size is below 1, or there are fewer pairs than interactions.
+    """
+    if min(n_users, n_items) < 1 or not 1 <= n_interactions <= n_users * n_items:
+        raise ValueError(
+            f"n_interactions is {n_interactions:,}; {n_users:,} users and {n_items:,} items allow 1 to "
+            f"{max(n_users, 0) * max(n_items, 0):,}."
+        )
+    rng = np.random.default_rng(seed)
+    truth = _truth(n_users, n_items, rng)
+    counts = _activity(n_users, n_items, n_interactions, rng)
+    items = np.empty(n_interactions, np.int64)
+    timestamps = np.empty(n_interactions, np.int64)
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    item_cdfs = _stack_cdfs(truth.item_vectors.T)
+    edges = np.unique(np.searchsorted(ends, [*range(0, n_interactions, ROWS_PER_BLOCK), n_interactions]))
+    for start, stop in itertools.pairwise(edges):
+        block, rows = slice(start, stop), slice(ends[start], ends[stop])
+        items[rows] = _draw(truth.user_vectors[block], truth.item_vectors, item_cdfs, counts[block], rng)
+        timestamps[rows] = _times(counts[block], rng)
+    columns = {
+        "user_id": np.repeat(np.arange(n_users), counts),
+        "item_id": items,
+        "timestamp": timestamps.view("datetime64[ms]"),
+    }
+    interactions = pd.DataFrame(columns, copy=False)
+    return (interactions, truth) if return_truth else interactions
+
+
+def _truth(n_users: int, n_items: int, rng: np.random.Generator) -> SyntheticTruth:
+    tastes = rng.dirichlet(np.full(N_TASTES, 0.25), n_users)
+    popularity = rng.permutation(1 / (np.arange(n_items) + 10.0))  # Zipf's law with a blunt head
+    spread = popularity[:, None] * np.exp(2.5 * rng.standard_normal((n_items, N_TASTES)))
+    return SyntheticTruth(tastes, spread / spread.sum(axis=0))
+
+
+def _activity(n_users: int, n_items: int, n_interactions: int, rng: np.random.Generator) -> np.ndarray:
+    """Return how many interactions each user has: log-normal, 1 to half the items where that is possible."""
+    least = int(n_interactions >= n_users)
+    most = n_items // 2 if n_interactions <= n_users * (n_items // 2) else n_items
+    counts = least + _shares(n_interactions - least * n_users, rng.lognormal(0, 1, n_users))
+    over = np.maximum(counts - most, 0)
+    counts -= over
+    return counts + _shares(int(over.sum()), most - counts)  # in proportion to room: never too much
+
+
+def _shares(total: int, weights: np.ndarray) -> np.ndarray:
+    """Split a whole number in proportion to weights, into whole numbers."""
+    if total == 0:
+        return np.zeros(len(weights), np.int64)
+    edges = np.rint(np.cumsum(weights) * (total / weights.sum())).astype(np.int64)
+    return np.diff(edges, prepend=0)
+
+
+def _draw(
+    users: np.ndarray, items: np.ndarray, item_cdfs: np.ndarray, counts: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw counts[u] distinct items for each user, one user after the other.
+
+    Drawing with repetition and keeping each item's first draw is the same as drawing without. A few
+    users run out of draws; `_draw_rest` goes on for them.
+    """
+    draws = counts + counts // 2 + 8
+    user = np.repeat(np.arange(len(counts)), draws)
+    taste = _pick(_stack_cdfs(users), user, users.shape[1], rng)
+    drawn = _pick(item_cdfs, taste, len(items), rng)
+    first = _first_of_each(user * len(items) + drawn)
+    before = np.cumsum(first) - first  # distinct draws before this one, of all users; of this user:
+    starts = np.cumsum(draws) - draws
+    nth = before - np.repeat(before[starts], draws)
+    kept = first & (nth < np.repeat(counts, draws))
+    found = np.bincount(user[kept], minlength=len(counts))
+    parts = np.split(drawn[kept], np.cumsum(found)[:-1])
+    for short in np.flatnonzero(found < counts):
+        parts[short] = _draw_rest(parts[short], items @ users[short], counts[short], rng)
+    return np.concatenate(parts)
+
+
+def _stack_cdfs(distributions: np.ndarray) -> np.ndarray:
+    """Lay cumulative distributions end to end, the r-th from r to r + 1, so that one search serves all."""
+    return (np.cumsum(distributions, axis=1) + np.arange(len(distributions))[:, None]).ravel()
+
+
+def _pick(cdfs: np.ndarray, which: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw one of `size` values from each of the stacked distributions `which`."""
+    place = np.searchsorted(cdfs, which + rng.random(len(which))) - which * size
+    return np.clip(place, 0, size - 1)  # a distribution's last sum may miss 1 by rounding
+
+
+def _first_of_each(keys: np.ndarray) -> np.ndarray:
+    """Mark the first place of every distinct key."""
+    order = np.argsort(keys, kind="stable")
+    first = np.ones(len(keys), dtype=bool)
+    first[order[1:]] = keys[order[1:]] != keys[order[:-1]]
+    return first
+
+
+def _draw_rest(seen: np.ndarray, rates: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Go on drawing without repetition: the order of exponential waiting times at the items' rates."""
+    waiting = rng.exponential(size=len(rates)) / rates
+    waiting[seen] = np.inf
+    n = count - len(seen)
+    soonest = np.argpartition(waiting, n - 1)[:n]
+    return np.concatenate([seen, soonest[np.argsort(waiting[soonest])]])
+
+
+def _times(counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return rising times in milliseconds for each user: a first day in five years, then bursts."""
+    user = np.repeat(np.arange(len(counts)), counts)
+    gaps = rng.exponential(60.0, len(user))  # about a minute within a burst, ...
+    gaps[rng.random(len(user)) < 0.05] *= 5_000  # ... days between two
+    elapsed = np.cumsum(gaps)
+    begin = np.datetime64("2015-01-01", "s").astype(np.int64) + rng.integers(0, 5 * 365 * 86_400, len(counts))
+    starts = np.cumsum(counts) - counts
+    base = np.append(elapsed, 0)[starts]
+    # Whole seconds as in MovieLens, one at least between two.
+    within = np.arange(len(user)) - starts[user]
+    return (begin[user] + (elapsed - base[user]).astype(np.int64) + within) * 1000
+
+
+_FIRST_WORDS = (
+    "Amber Blue Burning Crimson Distant Early Forgotten Golden Hidden Iron Jade Last Midnight Northern Open "
+    "Paper Quiet Restless Secret Silver Twilight Untold Velvet Winter Yellow"
+)
+_SECOND_WORDS = (
+    "Autumn Bridge Circus Dream Empire Forest Garden Harbour Island Journey Kingdom Letter Mountain Night "
+    "Orchard Promise River Station Train Valley"
+)
+_TASTE_NAMES = (
+    "Action Adventure Animation Comedy Crime Documentary Drama Fantasy Horror Musical Romance Western"
+)
+
+
+def _small_synthetic() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Make the interactions and the titles of source="synthetic"."""
+    interactions, truth = synthetic_interactions(1000, 500, 50_000, return_truth=True)
+    favourite = truth.item_vectors.argmax(axis=1)
+    items = pd.DataFrame(
+        {
+            "item_id": np.arange(500),
+            "title": pd.array(
+                [f"{a} {b}" for a in _FIRST_WORDS.split() for b in _SECOND_WORDS.split()], dtype="str"
+            ),
+            "year": pd.array(np.random.default_rng(0).integers(1930, 2015, 500), dtype="Int64"),
+            "genres": pd.array(np.array(_TASTE_NAMES.split())[favourite], dtype="str"),
+        }
+    )
+    return interactions, items
