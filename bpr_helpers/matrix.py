@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
+from bpr_helpers.pruning import id_column
+
 
 @dataclass(frozen=True, eq=False)
 class InteractionMatrix:
@@ -22,12 +24,15 @@ class InteractionMatrix:
     user_ids : array (n_users,), sorted and unique
     item_ids : array (n_items,), sorted and unique
     csr : csr_matrix (n_users, n_items) of float32 ones, indices sorted, one entry per distinct pair
+    times : int64 (nnz,) or None, when each entry of `csr` happened (of repeated pairs the latest); None where
+        the frame has no column timestamp
     n_dropped : int, the rows left out by `from_frame(..., unknown="drop")`
     """
 
     user_ids: np.ndarray
     item_ids: np.ndarray
     csr: csr_matrix
+    times: np.ndarray | None = None
     n_dropped: int = 0
 
     @property
@@ -60,17 +65,21 @@ class InteractionMatrix:
         """
         if unknown not in ("raise", "drop"):
             raise ValueError(f'unknown is {unknown!r}: choose "raise" or "drop".')
-        users, items = (_id_column(interactions, column) for column in ("user_id", "item_id"))
+        users, items = (id_column(interactions, column) for column in ("user_id", "item_id"))
+        times = interactions["timestamp"].to_numpy() if "timestamp" in interactions else None
         if like is None:
             user_codes, user_ids = _factorize(users)
             item_codes, item_ids = _factorize(items)
-            return cls(user_ids, item_ids, _ones(user_codes, item_codes, len(user_ids), len(item_ids)))
+            return cls(
+                user_ids, item_ids, *_ones(user_codes, item_codes, len(user_ids), len(item_ids), times)
+            )
         user_codes, item_codes = like.user_codes(users), like.item_codes(items)
         known = (user_codes >= 0) & (item_codes >= 0)
         if unknown == "raise" and not known.all():
             raise ValueError(_unknown_sentence(users, items, user_codes, item_codes))
-        csr = _ones(user_codes[known], item_codes[known], like.n_users, like.n_items)
-        return cls(like.user_ids, like.item_ids, csr, n_dropped=int(len(known) - known.sum()))
+        times = None if times is None else times[known]
+        kept = _ones(user_codes[known], item_codes[known], like.n_users, like.n_items, times)
+        return cls(like.user_ids, like.item_ids, *kept, n_dropped=int(len(known) - known.sum()))
 
     def user_codes(self, ids: Any) -> np.ndarray:
         """Codes of user ids: int64, as long as `ids`, -1 where the id is unknown."""
@@ -96,29 +105,23 @@ def as_matrix(interactions: pd.DataFrame | InteractionMatrix) -> InteractionMatr
     return InteractionMatrix.from_frame(interactions)
 
 
-def _id_column(interactions: pd.DataFrame, column: str) -> pd.Series:
-    if column not in interactions.columns:
-        raise ValueError(f"The interactions have no column {column}: rename the column that holds these ids.")
-    ids = interactions[column]
-    missing = ids.isna().to_numpy()
-    if missing.any():
-        raise ValueError(f"Column {column} has no id in row {missing.argmax()}: fill or drop such rows.")
-    if isinstance(ids.dtype, pd.CategoricalDtype):  # its own order of categories is not the order of the ids
-        return ids.astype(ids.cat.categories.dtype)
-    return ids
-
-
 def _factorize(ids: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     codes, unique = pd.factorize(ids, sort=True)
     return codes, np.asarray(unique)
 
 
-def _ones(user_codes: np.ndarray, item_codes: np.ndarray, n_users: int, n_items: int) -> csr_matrix:
-    data = np.ones(len(user_codes), dtype=np.float32)
-    csr = csr_matrix((data, (user_codes, item_codes)), shape=(n_users, n_items))
-    csr.sum_duplicates()  # sorts the indices, too
-    csr.data[:] = 1.0
-    return csr
+def _ones(
+    user_codes: np.ndarray, item_codes: np.ndarray, n_users: int, n_items: int, times: np.ndarray | None
+) -> tuple[csr_matrix, np.ndarray | None]:
+    """The matrix of ones, and the times in the order of its entries."""
+    keys = user_codes * np.int64(n_items) + item_codes
+    order = np.argsort(keys, kind="stable") if times is None else np.lexsort((times, keys))
+    keys = keys[order]
+    last = np.append(keys[1:] != keys[:-1], True) if len(keys) else np.zeros(0, bool)  # of a repeated pair
+    users, items = np.divmod(keys[last], max(n_items, 1))
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=n_users))])
+    csr = csr_matrix((np.ones(len(items), np.float32), items, indptr), shape=(n_users, n_items))
+    return csr, None if times is None else times[order][last].astype(np.int64)
 
 
 def _unknown_sentence(

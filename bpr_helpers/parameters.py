@@ -61,9 +61,12 @@ class BPRParameters(Parameters):
     sampler: Literal["uniform", "popularity", "hard", "shared", "weighted"] = Field(
         "weighted", description="how negatives are drawn"
     )
-    n_negatives: int = Field(64, ge=1, description="negatives per draw (hard, shared, weighted)")
+    n_negatives: int = Field(
+        0, ge=0, description="negatives per positive, or per batch where shared; 0 for the usual number"
+    )
     temperature: float = Field(0.7, gt=0, description="softness of the negatives' weights (weighted)")
     alpha: float = Field(0.5, ge=0, description="exponent of popularity (popularity)")
+    recency: float = Field(2.0, ge=0, description="how much later positives count more; 0 for all alike")
     epochs: int = Field(40, ge=1, description="largest number of epochs")
     batch_size: int = Field(1024, ge=1, description="positives per step")
     optimizer: Literal["adagrad", "adam", "adamw", "rmsprop", "sgd"] = Field(

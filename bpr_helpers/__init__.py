@@ -1,0 +1,37 @@
+"""The tested helpers of a notebook course on Bayesian Personalized Ranking.
+
+The modules, in the order in which data flows: parameters, data, pruning, splitting, matrix, metrics, evaluation,
+sampling, model, training, bpr, baselines, recommend, plots, artifacts, runs, cli. A module imports only modules that
+stand before it. TensorFlow is imported when a BPR is first fitted or loaded, Matplotlib with `bpr_helpers.plots`.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it once, when it is first imported
+
+from bpr_helpers.baselines import EASE, IALS, ItemKNN, Popularity, Random
+from bpr_helpers.bpr import BPR
+from bpr_helpers.data import drop_unknown_titles, load_interactions, load_items, synthetic_interactions
+from bpr_helpers.evaluation import evaluate
+from bpr_helpers.matrix import InteractionMatrix
+from bpr_helpers.pruning import k_core
+from bpr_helpers.recommend import because_you_liked, recommend, similar_items
+
+__all__ = [
+    "BPR",
+    "EASE",
+    "IALS",
+    "InteractionMatrix",
+    "ItemKNN",
+    "Popularity",
+    "Random",
+    "because_you_liked",
+    "drop_unknown_titles",
+    "evaluate",
+    "k_core",
+    "load_interactions",
+    "load_items",
+    "recommend",
+    "similar_items",
+    "synthetic_interactions",
+]

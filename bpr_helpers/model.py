@@ -1,0 +1,137 @@
+"""The model of Bayesian Personalized Ranking: vectors, a bias, and the loss of a triple (user, positive, negative).
+
+The score of user u for item i is the dot product of their vectors plus the item's bias,
+
+    x_ui = w_u . h_i + b_i,
+
+and training makes x_ui - x_uj large for a positive i and a negative j (Rendle et al. 2009,
+"BPR: Bayesian Personalized Ranking from Implicit Feedback").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class L2:
+    """Strengths of regularization, each the factor lambda of half lambda times a squared norm, per sampled triple."""
+
+    user: float = 0.0
+    pos: float = 0.0
+    neg: float = 0.0
+    bias: float = 0.0
+
+
+@keras.saving.register_keras_serializable("bpr_helpers")
+class BPRModel(keras.Model):
+    """User vectors, item vectors and item biases; called with pairs of codes it returns their scores.
+
+    Parameters
+    ----------
+    n_users, n_items : int
+        Numbers of codes.
+    dim : int
+        Length of a vector.
+    item_bias : bool
+        False keeps all biases at zero.
+    init_scale : float
+        Standard deviation of the initial vectors; biases start at zero.
+    seed : int
+    """
+
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        dim: int,
+        *,
+        item_bias: bool = True,
+        init_scale: float = 0.1,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.settings = {
+            "n_users": n_users,
+            "n_items": n_items,
+            "dim": dim,
+            "item_bias": item_bias,
+            "init_scale": init_scale,
+            "seed": seed,
+        }
+        rng = np.random.default_rng(seed)
+        for name, rows in (("user_vectors", n_users), ("item_vectors", n_items)):
+            start = init_scale * rng.standard_normal((rows, dim), dtype=np.float32)
+            setattr(self, name, self.add_weight(shape=start.shape, name=name, initializer="zeros"))
+            getattr(self, name).assign(start)
+        self.item_biases = self.add_weight(
+            shape=(n_items,), name="item_biases", initializer="zeros", trainable=item_bias
+        )
+        self.built = True
+
+    @property
+    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """User vectors (n_users, dim), item vectors (n_items, dim) and item biases (n_items,) as arrays."""
+        return tuple(np.asarray(table) for table in (self.user_vectors, self.item_vectors, self.item_biases))
+
+    def call(self, pairs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """Scores of pairs: user codes (b,) and item codes (b,) -> (b,)."""
+        users, items = pairs
+        dot = tf.reduce_sum(
+            tf.gather(self.user_vectors, users) * tf.gather(self.item_vectors, items), axis=-1
+        )
+        return dot + tf.gather(self.item_biases, items)
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor needs to build the same model again."""
+        return {**super().get_config(), **self.settings}
+
+
+def negative_scores(user: tf.Tensor, negative: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """Scores of the candidates: user (b, d) with shared (k, d) or own (b, k, d) vectors -> (b, k)."""
+    if negative.shape.rank == 2:
+        return tf.matmul(user, negative, transpose_b=True) + bias  # (b, d) @ (d, k) + (k,)
+    return tf.einsum("bd,bkd->bk", user, negative) + bias  # bias (b, k)
+
+
+def bpr_loss(positive_scores: tf.Tensor, negative_scores: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Sum over triples of -weight * log sigmoid(x_ui - x_uj): (b,), (b, k), (b, k) -> scalar.
+
+    Written as softplus(x_uj - x_ui), which does not overflow. Source: Rendle et al. 2009, section 4.
+    """
+    return tf.reduce_sum(weights * tf.nn.softplus(negative_scores - positive_scores[:, None]))
+
+
+def l2_penalty(
+    user: tf.Tensor,
+    positive: tf.Tensor,
+    negative: tf.Tensor,
+    positive_bias: tf.Tensor,
+    negative_bias: tf.Tensor,
+    weights: tf.Tensor,
+    l2: L2,
+) -> tf.Tensor:
+    """Half the strength times the squared norm of everything that a triple touches, each with its triple's weight.
+
+    Shapes: user and positive (b, d); negative (k, d) shared or (b, k, d) own; positive_bias (b,); negative_bias
+    (k,) or (b, k); weights (b, k). A sum over the batch, like `bpr_loss`.
+    """
+    of_positive = tf.reduce_sum(weights, axis=1)  # (b,): 1, or 0 for a row that only fills up the last batch
+    of_negative = tf.reduce_sum(weights, axis=0) if negative.shape.rank == 2 else weights
+
+    def term(strength: float, weight: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
+        return 0.5 * strength * tf.reduce_sum(weight[..., None] * tf.square(vector))
+
+    return (
+        term(l2.user, of_positive, user)
+        + term(l2.pos, of_positive, positive)
+        + term(l2.neg, of_negative, negative)
+        + term(l2.bias, of_positive, positive_bias[..., None])
+        + term(l2.bias, of_negative, negative_bias[..., None])
+    )

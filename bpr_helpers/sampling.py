@@ -1,0 +1,309 @@
+"""Negative samplers: which items a positive is compared with, and how much each of them counts.
+
+A sampler does two things. On the host, `draw` picks candidate items with NumPy. In the compiled training step,
+`weights` says how much each candidate counts, given the current scores; the weights of a triple sum to one.
+With one candidate of weight one this is the sampler of Rendle et al. 2009.
+
+A sampler is either *own*: every positive has candidates of its own, drawn so that none is a positive of its user;
+or *shared*: all positives of a batch have the same candidates, so that scoring them is one matrix product, and a
+candidate that happens to be a positive of a user is masked for that user.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+from bpr_helpers.matrix import InteractionMatrix
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+SamplerName = Literal["uniform", "popularity", "hard", "shared", "weighted"]
+
+
+class Sampler(Protocol):
+    """What the training loop asks of a sampler.
+
+    Attributes
+    ----------
+    shared : bool
+        True: `draw` gives one row of candidates per batch; False: one row per positive.
+    """
+
+    shared: bool
+
+    def draw(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Candidates for user codes of shape (n_batches, batch_size).
+
+        Returns
+        -------
+        ndarray of int32
+            Item codes, (n_batches, k) where shared, else (n_batches, batch_size, k).
+        """
+
+    def weights(self, scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
+        """How much each candidate counts, in the graph: scores and allowed (0 or 1) are (batch_size, k)."""
+
+
+class UnseenItems:
+    """The r-th item that a user has not seen, for whole arrays of users, without rejection or a dense mask.
+
+    With a user's positives sorted as p_0 < p_1 < ..., the number of unseen items below p_j is p_j - j. So the r-th
+    unseen item (from 0) is r + #{j : p_j - j <= r}. The keys p_j - j + user * n_items of all users form one sorted
+    array, and one binary search in it answers for a whole batch.
+
+    Parameters
+    ----------
+    matrix : InteractionMatrix
+
+    Raises
+    ------
+    ValueError
+        When a user has seen every item, so that no negative exists.
+    """
+
+    def __init__(self, matrix: InteractionMatrix) -> None:
+        csr = matrix.csr
+        seen = np.diff(csr.indptr)
+        if (full := np.flatnonzero(seen == matrix.n_items)).size:
+            raise ValueError(
+                f"User {matrix.user_ids[full[0]]!r} has interacted with all {matrix.n_items} items, so there is no "
+                f"negative to draw ({full.size} such users): drop them before training."
+            )
+        self.n_items = matrix.n_items
+        self.starts = csr.indptr.astype(np.int64)
+        self.counts = matrix.n_items - seen.astype(np.int64)
+        rows = np.repeat(np.arange(matrix.n_users, dtype=np.int64), seen)
+        position = np.arange(csr.nnz, dtype=np.int64) - self.starts[rows]
+        self.keys = csr.indices - position + rows * matrix.n_items
+
+    def item(self, users: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+        """Codes of the `ranks`-th unseen items of `users`; both arrays of one shape, ranks below `counts[users]`."""
+        below = np.searchsorted(self.keys, users * np.int64(self.n_items) + ranks, side="right")
+        return (ranks + below - self.starts[users]).astype(np.int32)
+
+
+class Uniform:
+    """Unseen items with equal probability, exactly (Rendle et al. 2009).
+
+    Parameters
+    ----------
+    matrix : InteractionMatrix
+    n_negatives : int
+        Candidates per positive; each counts 1 / n_negatives.
+    """
+
+    shared = False
+
+    def __init__(self, matrix: InteractionMatrix, n_negatives: int = 1) -> None:
+        self.unseen = UnseenItems(matrix)
+        self.n_negatives = n_negatives
+
+    def draw(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        users = np.broadcast_to(users[..., None], (*users.shape, self.n_negatives))
+        ranks = (rng.random(users.shape) * self.unseen.counts[users]).astype(np.int64)
+        return self.unseen.item(users, ranks)
+
+    def weights(self, scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
+        return mean_weights(allowed)
+
+
+class Popularity:
+    """Unseen items with probability proportional to their number of interactions to the power alpha.
+
+    Items are drawn for everybody alike and drawn again where the user has seen them, which leaves exactly the
+    distribution over the unseen ones (Mikolov et al. 2013 use alpha = 0.75 for words). After `TRIES` rounds the few
+    that are left are drawn from their user's own distribution.
+
+    Parameters
+    ----------
+    matrix : InteractionMatrix
+    n_negatives : int
+        Candidates per positive; each counts 1 / n_negatives.
+    alpha : float
+        0 is uniform, 1 proportional to popularity.
+    """
+
+    shared = False
+    TRIES = 20
+
+    def __init__(self, matrix: InteractionMatrix, n_negatives: int = 1, alpha: float = 0.5) -> None:
+        self.unseen = UnseenItems(matrix)  # for its check: everybody has an unseen item
+        self.matrix = matrix
+        self.n_negatives = n_negatives
+        self.mass = np.bincount(matrix.csr.indices, minlength=matrix.n_items).astype(float) ** alpha
+        self.cumulative = np.cumsum(self.mass)
+        self.cumulative /= self.cumulative[-1]  # ends at exactly 1, above every random number
+        self.pairs = np.repeat(np.arange(matrix.n_users, dtype=np.int64), np.diff(matrix.csr.indptr))
+        self.pairs = self.pairs * matrix.n_items + matrix.csr.indices
+
+    def draw(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        owners = np.repeat(users.ravel().astype(np.int64), self.n_negatives)
+        items = np.empty(owners.size, np.int32)
+        open_ = np.arange(owners.size)
+        for _ in range(self.TRIES):
+            items[open_] = np.searchsorted(self.cumulative, rng.random(open_.size), side="right")
+            open_ = open_[self._seen(owners[open_], items[open_])]
+        for row in open_:
+            items[row] = self._draw_for(owners[row], rng)
+        return items.reshape(*users.shape, self.n_negatives)
+
+    def _seen(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        keys = users * self.matrix.n_items + items
+        places = np.minimum(np.searchsorted(self.pairs, keys), self.pairs.size - 1)
+        return self.pairs[places] == keys
+
+    def _draw_for(self, user: int, rng: np.random.Generator) -> int:
+        mass = self.mass.copy()
+        mass[self.matrix.csr[user].indices] = 0.0
+        if not mass.any():  # only items without interactions are left
+            mass = np.ones_like(mass)
+            mass[self.matrix.csr[user].indices] = 0.0
+        return int(rng.choice(mass.size, p=mass / mass.sum()))
+
+    def weights(self, scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
+        return mean_weights(allowed)
+
+
+class Hard(Uniform):
+    """The one of `n_negatives` uniform unseen items that the model now scores highest (Zhang et al. 2013)."""
+
+    def weights(self, scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        return tf.one_hot(tf.argmax(scores, axis=1), scores.shape[1])
+
+
+class Shared:
+    """`n_negatives` uniform items for the whole batch, those that the user has seen left out.
+
+    Parameters
+    ----------
+    matrix : InteractionMatrix
+    n_negatives : int
+        Candidates per batch; those allowed for a user count equally.
+    """
+
+    shared = True
+
+    def __init__(self, matrix: InteractionMatrix, n_negatives: int = 64) -> None:
+        UnseenItems(matrix)
+        self.n_items = matrix.n_items
+        self.n_negatives = n_negatives
+
+    def draw(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return rng.integers(self.n_items, size=(len(users), self.n_negatives), dtype=np.int32)
+
+    def weights(self, scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
+        return mean_weights(allowed)
+
+
+class Weighted(Shared):
+    """Shared items, weighted by a softmax of their current scores: the harder a negative, the more it counts.
+
+    The weights are constants to the gradient. A low temperature approaches the hardest candidate alone, a high one
+    the plain mean (the self-adversarial weights of Sun et al. 2019, there for knowledge graphs).
+
+    Parameters
+    ----------
+    matrix : InteractionMatrix
+    n_negatives : int
+        Candidates per batch.
+    temperature : float
+        In units of the score.
+    """
+
+    def __init__(self, matrix: InteractionMatrix, n_negatives: int = 64, temperature: float = 0.7) -> None:
+        super().__init__(matrix, n_negatives)
+        self.temperature = temperature
+
+    def weights(self, scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        masked = tf.where(allowed > 0, scores / self.temperature, -1e9)
+        return allowed * tf.nn.softmax(masked, axis=1)
+
+
+def mean_weights(allowed: tf.Tensor) -> tf.Tensor:
+    """Equal weights for the allowed candidates of a row; all 0 where none is allowed."""
+    import tensorflow as tf
+
+    return allowed / tf.maximum(tf.reduce_sum(allowed, axis=1, keepdims=True), 1.0)
+
+
+class SeenBits:
+    """Has this user seen this item? One bit per pair, folded to a fixed number of bits where there are many pairs.
+
+    The bit of a pair stands at (user * n_items + item) modulo the size of the table. While the table holds every
+    pair, the answer is exact. Above `BITS_PER_INTERACTION` bits per interaction the table is folded: a seen pair is
+    still always found, and an unseen one is taken for seen with a chance of about one in `BITS_PER_INTERACTION`,
+    which costs a shared negative and never lets a positive pass.
+    """
+
+    BITS_PER_INTERACTION = 32
+
+    def __init__(self, matrix: InteractionMatrix) -> None:
+        self.n_items = matrix.n_items
+        needed = min(matrix.n_users * matrix.n_items, max(2**16, self.BITS_PER_INTERACTION * matrix.csr.nnz))
+        self.n_bits = 1 << max(3, int(needed - 1).bit_length())
+        users = np.repeat(np.arange(matrix.n_users, dtype=np.int64), np.diff(matrix.csr.indptr))
+        places = (users * self.n_items + matrix.csr.indices) & (self.n_bits - 1)
+        self.table = np.zeros(self.n_bits >> 3, np.uint8)
+        np.bitwise_or.at(self.table, places >> 3, np.uint8(1) << (places & 7).astype(np.uint8))
+
+    def unseen(self, table: tf.Tensor, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """1.0 where a pair is unseen, 0.0 where it is seen: users (b,), items (k,) -> (b, k), in the graph."""
+        import tensorflow as tf
+
+        pairs = tf.cast(users, tf.int64)[:, None] * self.n_items + tf.cast(items, tf.int64)[None, :]
+        places = tf.bitwise.bitwise_and(pairs, self.n_bits - 1)
+        words = tf.cast(tf.gather(table, tf.cast(places // 8, tf.int32)), tf.int32)
+        bits = tf.bitwise.right_shift(words, tf.cast(places % 8, tf.int32))
+        return tf.cast(1 - tf.bitwise.bitwise_and(bits, 1), tf.float32)
+
+
+USUAL_NEGATIVES = {"uniform": 1, "popularity": 1, "hard": 8, "shared": 64, "weighted": 64}
+
+
+def make_sampler(
+    name: SamplerName,
+    matrix: InteractionMatrix,
+    *,
+    n_negatives: int = 0,
+    temperature: float = 0.7,
+    alpha: float = 0.5,
+) -> Sampler:
+    """The sampler of that name.
+
+    Parameters
+    ----------
+    name : {"uniform", "popularity", "hard", "shared", "weighted"}
+    matrix : InteractionMatrix
+        The positives to train on.
+    n_negatives : int
+        Candidates per positive, or per batch where shared; 0 takes the usual number of `USUAL_NEGATIVES`.
+    temperature : float
+        Of "weighted".
+    alpha : float
+        Of "popularity".
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or when a user has seen every item.
+    """
+    if name not in USUAL_NEGATIVES:
+        raise ValueError(f"There is no sampler {name!r}: choose one of {', '.join(USUAL_NEGATIVES)}.")
+    k = n_negatives or USUAL_NEGATIVES[name]
+    match name:
+        case "uniform":
+            return Uniform(matrix, k)
+        case "popularity":
+            return Popularity(matrix, k, alpha)
+        case "hard":
+            return Hard(matrix, k)
+        case "shared":
+            return Shared(matrix, k)
+    return Weighted(matrix, k, temperature)

@@ -1,0 +1,406 @@
+"""Training: epochs through one compiled program, early stopping, weight averaging, checkpoint and resume.
+
+Why a loop of its own under XLA: on MovieLens-100K an epoch of `keras.Model.fit` with the same loss takes about
+twice as long, and compiling costs no more (benchmarks/training.py measures both). Why Adagrad row by row: a batch
+touches a few thousand rows, so updating only those makes a step's cost independent of the numbers of users and items.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from bpr_helpers.matrix import InteractionMatrix
+from bpr_helpers.model import L2, bpr_loss, l2_penalty, negative_scores
+from bpr_helpers.sampling import Sampler, SeenBits
+
+STEPS_PER_CALL = 1024  # batches handed to the compiled program at once: bounds the memory for drawn negatives
+DIVERGED = 10 * np.log(2)  # ten times the loss of a model that knows nothing
+
+Tables = tuple[Any, ...]  # user vectors (n_users, d), item vectors (n_items, d), item biases (n_items,)
+
+
+class Optimizer(Protocol):
+    """Turns gradients of the touched rows into new tables."""
+
+    def start(self, tables: Tables) -> Tables:
+        """Its own arrays before the first step."""
+
+    def step(self, tables: Tables, slots: Tables, rows: Tables, gradients: Tables) -> tuple[Tables, Tables]:
+        """One step, in the graph: for each table the rows (m,), repeats allowed, and their gradients (m, ...)."""
+
+
+@dataclass(frozen=True)
+class RowAdagrad:
+    """Adagrad (Duchi et al. 2011) that reads and writes only the rows that a batch touches.
+
+    The gradients of a row that a batch touches several times are summed before they are squared, so a step equals
+    one of the dense optimizer. The third slot array of a table collects these sums and is zero between steps.
+    """
+
+    learning_rate: float
+    initial_accumulator: float = 0.001
+    epsilon: float = 1e-7
+
+    def start(self, tables: Tables) -> Tables:
+        accumulators = tuple(np.full_like(table, self.initial_accumulator) for table in tables)
+        return accumulators + tuple(np.zeros_like(table) for table in tables)
+
+    def step(self, tables: Tables, slots: Tables, rows: Tables, gradients: Tables) -> tuple[Tables, Tables]:
+        n = len(tables)
+        moved = [self._move(*one) for one in zip(tables, slots[:n], slots[n:], rows, gradients, strict=True)]
+        new_tables, accumulators, sums = zip(*moved, strict=True)
+        return new_tables, accumulators + sums
+
+    def _move(
+        self, table: tf.Tensor, accumulator: tf.Tensor, sums: tf.Tensor, rows: tf.Tensor, gradient: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        at = rows[:, None]
+        sums = tf.tensor_scatter_nd_add(sums, at, gradient)
+        total = tf.gather(sums, rows)
+        sums = tf.tensor_scatter_nd_update(sums, at, tf.zeros_like(gradient))
+        squares = tf.gather(accumulator, rows) + tf.square(total)
+        accumulator = tf.tensor_scatter_nd_update(accumulator, at, squares)
+        new = tf.gather(table, rows) - self.learning_rate * total * tf.math.rsqrt(squares + self.epsilon)
+        return tf.tensor_scatter_nd_update(table, at, new), accumulator, sums
+
+
+class KerasOptimizer:
+    """Any Keras optimizer, with dense gradients: every step reads and writes all rows."""
+
+    def __init__(self, optimizer: keras.optimizers.Optimizer) -> None:
+        self.optimizer = optimizer
+
+    def start(self, tables: Tables) -> Tables:
+        self.variables = [keras.Variable(table) for table in tables]
+        self.optimizer.build(self.variables)
+        return tuple(variable.numpy() for variable in self.optimizer.variables)
+
+    def step(self, tables: Tables, slots: Tables, rows: Tables, gradients: Tables) -> tuple[Tables, Tables]:
+        dense = [
+            tf.tensor_scatter_nd_add(tf.zeros_like(table), row[:, None], gradient)
+            for table, row, gradient in zip(tables, rows, gradients, strict=True)
+        ]
+        for variable, value in zip(self.variables + self.optimizer.variables, tables + slots, strict=True):
+            variable.assign(value)
+        self.optimizer.apply(dense, self.variables)
+        values = tuple(tf.identity(variable.value) for variable in self.variables + self.optimizer.variables)
+        return values[: len(tables)], values[len(tables) :]
+
+
+def triple_gradients(
+    tables: Tables,
+    users: tf.Tensor,
+    positives: tf.Tensor,
+    negatives: tf.Tensor,
+    allowed: tf.Tensor,
+    counts: tf.Tensor,
+    sampler: Sampler,
+    l2: L2,
+) -> tuple[tf.Tensor, tf.Tensor, Tables, Tables]:
+    """Loss, correctly ordered pairs, and the gradients of the rows that a batch touches.
+
+    users and positives (b,), negatives (k,) or (b, k), allowed (b, k) of 0 and 1, counts (b,) how much each positive
+    counts -> loss (scalar sum, without L2), correct (scalar sum of shares), rows (m,) and gradients (m, ...) per table.
+    """
+    user_table, item_table, biases = tables
+    user, positive, negative = (
+        tf.gather(user_table, users),
+        tf.gather(item_table, positives),
+        tf.gather(item_table, negatives),
+    )
+    positive_bias, negative_bias = tf.gather(biases, positives), tf.gather(biases, negatives)
+    parts = (user, positive, negative, positive_bias, negative_bias)
+    with tf.GradientTape() as tape:
+        tape.watch(parts)
+        above = tf.reduce_sum(user * positive, axis=1) + positive_bias  # (b,)
+        below = negative_scores(user, negative, negative_bias)  # (b, k)
+        weights = counts[:, None] * tf.stop_gradient(sampler.weights(below, allowed))  # (b, k)
+        loss = bpr_loss(above, below, weights)
+        total = loss + l2_penalty(*parts, weights, l2)
+    d_user, d_positive, d_negative, d_positive_bias, d_negative_bias = tape.gradient(total, parts)
+    n_allowed = tf.maximum(tf.reduce_sum(allowed, axis=1), 1.0)
+    ordered = tf.reduce_sum(allowed * tf.cast(above[:, None] > below, tf.float32), axis=1) / n_allowed  # (b,)
+    items = tf.concat([positives, tf.reshape(negatives, [-1])], axis=0)
+    d_items = tf.concat([d_positive, tf.reshape(d_negative, [-1, d_positive.shape[1]])], axis=0)
+    d_biases = tf.concat([d_positive_bias, tf.reshape(d_negative_bias, [-1])], axis=0)
+    return loss, tf.reduce_sum(counts * ordered), (users, items, items), (d_user, d_items, d_biases)
+
+
+def compile_epoch(
+    sampler: Sampler, bits: SeenBits, optimizer: Optimizer, l2: L2, *, item_bias: bool
+) -> Callable[..., tuple[Tables, Tables, tf.Tensor, tf.Tensor]]:
+    """The compiled program that takes tables and optimizer slots through up to `STEPS_PER_CALL` batches."""
+
+    @tf.function(jit_compile=True, autograph=False)
+    def run(
+        tables: Tables,
+        slots: Tables,
+        table_of_bits: tf.Tensor,
+        users: tf.Tensor,  # (s, b)
+        positives: tf.Tensor,  # (s, b)
+        negatives: tf.Tensor,  # (s, k) or (s, b, k)
+        counts: tf.Tensor,  # (s, b): how much each positive counts, 0 for those that only fill up the last batch
+        n_steps: tf.Tensor,  # how many of the s batches to take
+    ) -> tuple[Tables, Tables, tf.Tensor, tf.Tensor]:
+        def step(i: tf.Tensor, tables: Tables, slots: Tables, loss: tf.Tensor, correct: tf.Tensor) -> tuple:
+            if sampler.shared:
+                allowed = bits.unseen(table_of_bits, users[i], negatives[i])
+            else:
+                allowed = tf.ones(negatives.shape[1:])
+            batch_loss, ordered, rows, gradients = triple_gradients(
+                tables, users[i], positives[i], negatives[i], allowed, counts[i], sampler, l2
+            )
+            gradients = (gradients[0], gradients[1], gradients[2] * float(item_bias))
+            tables, slots = optimizer.step(tables, slots, rows, gradients)
+            return i + 1, tables, slots, loss + batch_loss, correct + ordered
+
+        start = (tf.constant(0), tables, slots, tf.constant(0.0), tf.constant(0.0))
+        return tf.while_loop(lambda i, *_: i < n_steps, step, start)[1:]
+
+    return run
+
+
+def recency_weights(matrix: InteractionMatrix, recency: float) -> np.ndarray:
+    """How much each positive counts: more the later it is among those of its user.
+
+    A positive with a share s of its user's positives after it (equal times half) counts in proportion to
+    exp(-recency * s), scaled so that the mean over the user's positives is 1.
+
+    Parameters
+    ----------
+    matrix : InteractionMatrix; where it holds no times, all positives count alike
+    recency : float, 0 or more
+
+    Returns
+    -------
+    float32 (nnz,), in the order of `matrix.csr.indices`
+    """
+    n = matrix.csr.nnz
+    if not recency or matrix.times is None:
+        return np.ones(n, np.float32)
+    lengths = np.diff(matrix.csr.indptr)
+    users = np.repeat(np.arange(matrix.n_users, dtype=np.int32), lengths)
+    order = np.lexsort((matrix.times, users))  # by user, then time
+    times = matrix.times[order]
+    first = np.flatnonzero(np.r_[True, (users[1:] != users[:-1]) | (times[1:] != times[:-1])])
+    middle = np.repeat(
+        (first + np.r_[first[1:], n] - 1) / 2, np.diff(np.r_[first, n])
+    )  # equal times share a place
+    later = (np.repeat(matrix.csr.indptr[1:], lengths) - 1 - middle) / lengths[users]
+    weights = np.empty(n)
+    weights[order] = np.exp(-recency * later)
+    return (weights / (np.bincount(users, weights) / lengths)[users]).astype(np.float32)
+
+
+def epoch_batches(
+    matrix: InteractionMatrix,
+    weights: np.ndarray,
+    sampler: Sampler,
+    batch_size: int,
+    rng: np.random.Generator,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]]:
+    """All positives once, in random order, with their negatives, in pieces of one shape.
+
+    Yields
+    ------
+    users, positives : ndarray of int32, (s, batch_size)
+    negatives : ndarray of int32, (s, k) or (s, batch_size, k)
+    counts : ndarray of float32, (s, batch_size), the positives' weights; 0 for what only fills up the last batch
+    n_steps : int, how many of the s batches hold positives
+    """
+    n = matrix.csr.nnz
+    n_calls = -(-n // (batch_size * STEPS_PER_CALL))
+    steps = -(-n // (batch_size * n_calls))
+    rows = np.repeat(np.arange(matrix.n_users, dtype=np.int32), np.diff(matrix.csr.indptr))
+    order = rng.permutation(n)
+    for start in range(0, n, steps * batch_size):
+        piece = order[start : start + steps * batch_size]
+        shaped = np.resize(piece, (steps, batch_size))
+        users, counts = rows[shaped], weights[shaped]
+        counts.reshape(-1)[len(piece) :] = 0
+        yield (
+            users,
+            matrix.csr.indices[shaped],
+            sampler.draw(users, rng),
+            counts,
+            -(-len(piece) // batch_size),
+        )
+
+
+@dataclass
+class Progress:
+    """All that training carries from one epoch to the next, and all that a checkpoint holds."""
+
+    tables: Tables
+    slots: Tables
+    averaged: Tables
+    best: Tables
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    ARRAYS = ("tables", "slots", "averaged", "best")
+
+    def save(self, path: Path, fingerprint: str) -> None:
+        """Write to a temporary name, then rename: a killed process leaves the old checkpoint or the new one."""
+        arrays = {f"{name}_{i}": a for name in self.ARRAYS for i, a in enumerate(getattr(self, name))}
+        head = {"fingerprint": fingerprint, "best_epoch": self.best_epoch, "history": self.history}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        with temporary.open("wb") as file:
+            np.savez(file, head=np.array(json.dumps(head)), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path, fingerprint: str) -> Progress:
+        """Read a checkpoint; ValueError where it is not one, or one of another training."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                head = json.loads(str(file["head"]))
+                arrays = {name: file[name] for name in file.files}
+        except Exception as error:
+            raise ValueError(
+                f"{path} is not a readable checkpoint ({error}): delete it to start again."
+            ) from error
+        if head["fingerprint"] != fingerprint:
+            raise ValueError(
+                f"The checkpoint {path} belongs to another model, other data or other parameters: "
+                "give another path, or delete it to start again."
+            )
+        groups = {}
+        for name in cls.ARRAYS:
+            size = sum(key.startswith(f"{name}_") for key in arrays)
+            groups[name] = tuple(arrays[f"{name}_{i}"] for i in range(size))
+        return cls(**groups, best_epoch=head["best_epoch"], history=head["history"])
+
+
+def fingerprint(settings: dict[str, Any], *matrices: InteractionMatrix | None) -> str:
+    """A hash of the parameters and of the interactions that a training depends on."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    for matrix in matrices:
+        if matrix is not None:
+            for array in (matrix.user_ids.astype(str), matrix.item_ids.astype(str)):
+                digest.update("\n".join(array).encode())
+            digest.update(matrix.csr.indptr.tobytes() + matrix.csr.indices.tobytes())
+    return digest.hexdigest()
+
+
+def train(
+    tables: Tables,
+    matrix: InteractionMatrix,
+    sampler: Sampler,
+    *,
+    weights: np.ndarray,
+    optimizer: Optimizer,
+    l2: L2,
+    item_bias: bool,
+    epochs: int,
+    batch_size: int,
+    averaging: float,
+    patience: int,
+    validate: Callable[[Tables], dict[str, float]] | None,
+    seed: int,
+    checkpoint: Path | None,
+    settings_hash: str,
+    verbose: bool,
+) -> Progress:
+    """Train the tables and return them with their history.
+
+    Parameters
+    ----------
+    tables : user vectors (n_users, d), item vectors (n_items, d), item biases (n_items,), float32
+    matrix : InteractionMatrix, the positives
+    weights : float32 (nnz,), how much each of them counts, in the order of `matrix.csr.indices`
+    validate : function from tables to metrics, the first of which is to be large; None trains for `epochs`
+    averaging : decay of the running average over epochs that is validated and returned; 0 is the last epoch alone
+    patience : stop after that many epochs without a better first metric; 0 never stops early
+    checkpoint : file to write after every epoch, and to go on from where it exists
+    settings_hash : what a checkpoint must have been made with
+
+    Raises
+    ------
+    ValueError
+        The loss is not finite or has diverged, or the checkpoint belongs to another training.
+    """
+    if checkpoint is not None and checkpoint.exists():
+        state = Progress.load(checkpoint, settings_hash)
+        optimizer.start(tables)  # an optimizer may hold objects besides its arrays
+    else:
+        state = Progress(tables, optimizer.start(tables), tables, tables)
+    bits = SeenBits(matrix)
+    run = compile_epoch(sampler, bits, optimizer, l2, item_bias=item_bias)
+    table_of_bits = tf.constant(bits.table)
+    bar = tqdm(total=epochs, initial=len(state.history), desc="epochs", disable=not verbose)
+    for epoch in range(len(state.history) + 1, epochs + 1):
+        if _out_of_patience(state, patience):
+            break
+        rng = np.random.default_rng([seed, epoch])  # one per epoch: a resumed run draws the same numbers
+        loss, accuracy = _one_epoch(
+            state, run, table_of_bits, epoch_batches(matrix, weights, sampler, batch_size, rng)
+        )
+        if not loss < DIVERGED:
+            raise ValueError(
+                f"Training diverged in epoch {epoch} (mean loss {loss:.3g}): lower learning_rate, "
+                "or look at init_scale and the L2 strengths."
+            )
+        state.averaged = _average(state.averaged, state.tables, averaging if epoch > 1 else 0.0)
+        row = {"epoch": epoch, "loss": loss, "accuracy": accuracy}
+        _keep_best(state, row, validate(state.averaged) if validate else {})
+        if checkpoint is not None:
+            state.save(checkpoint, settings_hash)
+        bar.update()
+        bar.set_postfix({name: f"{value:.4f}" for name, value in row.items() if name != "epoch"})
+    bar.close()
+    return state
+
+
+def _one_epoch(
+    state: Progress,
+    run: Callable[..., tuple[Tables, Tables, tf.Tensor, tf.Tensor]],
+    table_of_bits: tf.Tensor,
+    batches: Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]],
+) -> tuple[float, float]:
+    """Take the state through one epoch; mean loss and pairwise accuracy on its triples."""
+    tables, slots = state.tables, state.slots
+    losses, correct, total = 0.0, 0.0, 0.0
+    for users, positives, negatives, counts, n_steps in batches:
+        tables, slots, loss, ordered = run(
+            tables, slots, table_of_bits, users, positives, negatives, counts, tf.constant(n_steps)
+        )
+        losses, correct = losses + float(loss), correct + float(ordered)
+        total += float(counts.sum(dtype=np.float64))
+    state.tables = tuple(np.asarray(table) for table in tables)
+    state.slots = tuple(np.asarray(slot) for slot in slots)
+    return losses / total, correct / total
+
+
+def _average(averaged: Tables, tables: Tables, decay: float) -> Tables:
+    if not decay:
+        return tables
+    keep, take = np.float32(decay), np.float32(1 - decay)
+    return tuple(keep * old + take * new for old, new in zip(averaged, tables, strict=True))
+
+
+def _keep_best(state: Progress, row: dict[str, float], metrics: dict[str, float]) -> None:
+    """Add the epoch to the history, and hold its tables where they are the best so far (or nothing is validated)."""
+    row.update(metrics)
+    first = next(iter(metrics), None)
+    if first is None or row[first] > max((old[first] for old in state.history), default=-np.inf):
+        state.best, state.best_epoch = state.averaged, int(row["epoch"])
+    state.history.append(row)
+
+
+def _out_of_patience(state: Progress, patience: int) -> bool:
+    return bool(patience) and len(state.history) - state.best_epoch >= patience
