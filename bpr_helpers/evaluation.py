@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -187,6 +188,244 @@ def mean_interval(per_user: pd.DataFrame, *, n_resamples: int = 2000, seed: int 
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return table.assign(low=interval.low, high=interval.high)
+
+
+class Comparison(NamedTuple):
+    """Paired difference a - b over the users of both, with its 95 % interval and sign-flip p-value."""
+
+    metric: str
+    n_users: int
+    mean_a: float
+    mean_b: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+def compare(
+    evaluation_a: Evaluation,
+    evaluation_b: Evaluation,
+    *,
+    metric: str = "ndcg@10",
+    n_resamples: int = 9999,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two models user by user: is the mean difference more than chance?
+
+    The interval is the 95 % percentile bootstrap over users. The p-value asks how often a mean difference at
+    least as large, in either direction, comes out when the sign of every user's difference is a coin flip.
+
+    Parameters
+    ----------
+    evaluation_a, evaluation_b : Evaluation of the same test; users that only one of them has are left out
+    metric : str, a column of per_user
+    n_resamples : int, bootstrap resamples, and coin flips of all users
+    seed : int, of both
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ValueError
+        There is no such metric, or fewer than two users have it in both.
+
+    Sources: Efron and Tibshirani (1993), chapters 13 and 15; Smucker, Allan and Carterette (2007), A
+    comparison of statistical significance tests for information retrieval evaluation.
+    """
+    from scipy.stats import monte_carlo_test
+
+    pairs = _paired(evaluation_a, evaluation_b, metric)
+    difference = (pairs["a"] - pairs["b"]).to_numpy()
+    n, rng = len(difference), np.random.default_rng(seed)
+    row = mean_interval(pd.DataFrame({metric: difference}), n_resamples=n_resamples, seed=seed).iloc[0]
+    # A flip multiplies by +1 or -1, so what was observed is the flip of all ones, and a batch one product.
+    test = monte_carlo_test(
+        np.ones(n),
+        lambda size: rng.integers(0, 2, size, dtype=np.int8) * 2.0 - 1,
+        lambda signs, axis: signs @ difference / n,
+        vectorized=True,
+        n_resamples=n_resamples,
+        batch=max(1, BLOCK // n),
+    )
+    numbers = pairs["a"].mean(), pairs["b"].mean(), row["mean"], row["low"], row["high"], test.pvalue
+    return Comparison(metric, n, *map(float, numbers))
+
+
+def compare_all(
+    evaluations: Mapping[str, Evaluation],
+    *,
+    against: str | None = None,
+    metric: str = "ndcg@10",
+    n_resamples: int = 9999,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compare many models in pairs, with Holm's correction for making many comparisons.
+
+    Parameters
+    ----------
+    evaluations : name -> Evaluation
+    against : name of the model that all others are compared with; None compares every pair
+    metric, n_resamples, seed : as in `compare`
+
+    Returns
+    -------
+    DataFrame indexed by (a, b): n_users, mean_a, mean_b, difference, low, high, p_value, p_holm
+    """
+    if against is not None and against not in evaluations:
+        raise ValueError(f"There is no model {against!r} among {', '.join(evaluations)}.")
+    names = list(evaluations)
+    pairs = [(a, against) for a in names if a != against] if against else list(combinations(names, 2))
+    rows = [
+        compare(evaluations[a], evaluations[b], metric=metric, n_resamples=n_resamples, seed=seed)
+        for a, b in pairs
+    ]
+    table = pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(pairs, names=["a", "b"]))
+    return table.drop(columns="metric").assign(p_holm=holm(table["p_value"].to_numpy()))
+
+
+def holm(p_values: Floats) -> Floats:
+    """Adjust p-values for their number, so that the chance of any false alarm stays below the level.
+
+    The i-th smallest of m is multiplied by m - i + 1; none may fall below a smaller one's, none exceeds 1.
+
+    Parameters
+    ----------
+    p_values : array (m,)
+
+    Returns
+    -------
+    array (m,), adjusted p-values in the order given
+
+    Source: Holm (1979), A simple sequentially rejective multiple test procedure.
+    """
+    order = np.argsort(p_values)
+    adjusted = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+    result = np.empty(len(p_values))
+    result[order] = np.minimum(adjusted, 1)
+    return result
+
+
+def average_runs(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """Average several runs of a model (seeds, tie seeds) per user, so that users are what is resampled.
+
+    Runs of one model are not independent samples of users: pooling their rows would make intervals narrower
+    than they are.
+
+    Parameters
+    ----------
+    evaluations : Evaluations of one model, with the same metrics
+
+    Returns
+    -------
+    Evaluation
+        per_user: a user's mean over the runs that have them; ranks: those of all runs; counts: their sums.
+    """
+    if not evaluations:
+        raise ValueError("There is no run to average: give at least one evaluation.")
+    if any(set(e.per_user) != set(evaluations[0].per_user) for e in evaluations):
+        raise ValueError("The runs to average have different metrics: evaluate them with the same ks.")
+    per_user = pd.concat([e.per_user for e in evaluations]).groupby(level="user_id").mean()
+    counts = {name: sum(e.counts[name] for e in evaluations) for name in evaluations[0].counts}
+    return Evaluation(per_user, pd.concat([e.ranks for e in evaluations], ignore_index=True), counts)
+
+
+def by_user(evaluation: Evaluation, groups: pd.Series, *, seed: int = 0) -> pd.DataFrame:
+    """Summarize per group of users, such as those of `activity_groups`: who is served badly?
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    groups : Series, user_id -> group; users without a group are left out
+    seed : int, of the bootstrap
+
+    Returns
+    -------
+    DataFrame indexed by (group, metric): mean, low, high, n_users
+    """
+    return _by_group(evaluation.per_user, groups.reindex(evaluation.per_user.index), seed)
+
+
+def by_item(
+    evaluation: Evaluation, groups: pd.Series, *, ks: Iterable[int] = (10,), seed: int = 0
+) -> pd.DataFrame:
+    """Recall per group of items, such as those of `popularity_groups`: which items are found?
+
+    A user's recall in a group is over their test items in it; users without one are not in its mean.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    groups : Series, item_id -> group; items without a group are left out
+    ks : the cut-offs
+    seed : int, of the bootstrap
+
+    Returns
+    -------
+    DataFrame indexed by (group, metric): mean, low, high, n_users
+    """
+    ranks = evaluation.ranks
+    group = ranks["item_id"].map(groups)
+    found = pd.DataFrame({f"recall@{k}": ranks["rank"] <= k for k in _checked_cut_offs(ks)})
+    per_user = found.groupby([ranks["user_id"], group], observed=True).mean()
+    user_groups = per_user.index.get_level_values(1)
+    return _by_group(per_user, pd.Series(user_groups, index=per_user.index), seed)
+
+
+def activity_groups(matrix: InteractionMatrix, n: int = 4) -> pd.Series:
+    """Cut the users into n groups of about equal size by their number of interactions.
+
+    Returns
+    -------
+    Series, user_id -> group ("6 to 21"), an ordered categorical
+    """
+    return _count_groups(np.diff(matrix.csr.indptr), pd.Index(matrix.user_ids, name="user_id"), n)
+
+
+def popularity_groups(matrix: InteractionMatrix, n: int = 4) -> pd.Series:
+    """Cut the items into n groups of about equal size by their number of interactions.
+
+    Returns
+    -------
+    Series, item_id -> group ("1 to 7"), an ordered categorical
+    """
+    counts = np.bincount(matrix.csr.indices, minlength=matrix.n_items)
+    return _count_groups(counts, pd.Index(matrix.item_ids, name="item_id"), n)
+
+
+def beyond_accuracy(
+    recommender: Recommender, *, k: int = 10, vectors: Any = None, seed: int = 0
+) -> pd.Series:
+    """Describe the lists of all users of a model beyond whether they hit.
+
+    Parameters
+    ----------
+    recommender : a fitted Recommender
+    k : int, length of the lists
+    vectors : array or sparse matrix (n_items, d), what an item is like, for the distance inside a list;
+        None takes the users who have it
+    seed : int, of the permutation that orders equal scores
+
+    Returns
+    -------
+    Series
+        coverage, gini, novelty (bits), popularity (interactions), distance: the last three are means.
+    """
+    matrix = recommender.matrix
+    lists = top_k(recommender.score, matrix, np.arange(matrix.n_users), k, seed=seed)
+    popularity = np.bincount(matrix.csr.indices, minlength=matrix.n_items)
+    vectors = matrix.csr.T if vectors is None else vectors
+    return pd.Series(
+        {
+            "coverage": metrics.catalogue_coverage(lists, matrix.n_items),
+            "gini": metrics.gini(lists, matrix.n_items),
+            "novelty": np.nanmean(metrics.novelty(lists, popularity, matrix.n_users)),
+            "popularity": np.nanmean(metrics.mean_popularity(lists, popularity)),
+            "distance": np.nanmean(metrics.intra_list_distance(lists, vectors)),
+        }
+    )
 
 
 def full_ranks(
@@ -618,3 +857,34 @@ def _relevant_pairs(
         "interactions_seen_before": int(repeated.sum()),
     }
     return known, counts
+
+
+def _paired(evaluation_a: Evaluation, evaluation_b: Evaluation, metric: str) -> pd.DataFrame:
+    """One row per user with the metric in both evaluations, columns a and b."""
+    for evaluation in (evaluation_a, evaluation_b):
+        if metric not in evaluation.per_user:
+            known = ", ".join(map(str, evaluation.per_user))
+            raise ValueError(f"There is no metric {metric!r}: choose one of {known}.")
+    both = {"a": evaluation_a.per_user[metric], "b": evaluation_b.per_user[metric]}
+    pairs = pd.concat(both, axis=1, join="inner").dropna()
+    if len(pairs) < 2:
+        raise ValueError(f"{len(pairs)} users have {metric} in both evaluations: a comparison needs two.")
+    return pairs
+
+
+def _by_group(per_user: pd.DataFrame, groups: pd.Series, seed: int) -> pd.DataFrame:
+    parts = {
+        group: mean_interval(rows, seed=seed).assign(n_users=rows.notna().sum())
+        for group, rows in per_user.groupby(groups.array, observed=True)
+    }
+    return pd.concat(parts, names=["group", "metric"])
+
+
+def _count_groups(counts: Codes, ids: pd.Index, n: int) -> pd.Series:
+    """Quantile groups of counts, labelled by the smallest and largest count in them."""
+    group = pd.qcut(counts, n, labels=False, duplicates="drop")
+    ends = pd.Series(counts).groupby(group).agg(["min", "max"])
+    labels = [f"{low}" if low == high else f"{low} to {high}" for low, high in ends.to_numpy()]
+    label_of = dict(zip(ends.index, labels, strict=True))
+    group_names = pd.Categorical([label_of[g] for g in group], categories=labels, ordered=True)
+    return pd.Series(group_names, index=ids, name="group")
