@@ -1,0 +1,19 @@
+"""What several test files share: MovieLens-100K as the course splits it."""
+
+import pandas as pd
+import pytest
+
+from bpr_helpers import drop_unknown_titles, k_core, load_interactions, load_items
+from bpr_helpers.splitting import Split, split_per_user
+
+
+@pytest.fixture(scope="session")
+def core() -> pd.DataFrame:
+    """The 6-core of MovieLens-100K without movie 267."""
+    return k_core(drop_unknown_titles(load_interactions(), load_items())).interactions
+
+
+@pytest.fixture(scope="session")
+def standard(core: pd.DataFrame) -> Split:
+    """The standard split, tie seed 0."""
+    return split_per_user(core)
