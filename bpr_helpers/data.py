@@ -29,6 +29,7 @@ import pooch
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
+from tqdm.auto import tqdm
 
 from bpr_helpers.parameters import resolve
 
@@ -222,15 +223,23 @@ def _movielens(name: str, table: str, cache_dir: str | os.PathLike[str] | None) 
     """Read one table of a MovieLens set from the cache, which is filled first where need be."""
     folder = cache_folder(cache_dir)
     cached = _read_cached(folder, name, table)
-    if cached is None:
+    if cached is not None:
+        return cached
+    try:
         with FileLock(folder / f"{name}.lock"):  # of two processes one fetches, the other finds it done
             cached = _read_cached(folder, name, table)
-            if cached is None:
-                tables = _build(name, folder)
-                for each, frame in tables.items():
-                    _write_cached(folder, name, each, frame)
-                cached = tables[table]
-    return cached
+            return _fill_cache(folder, name)[table] if cached is None else cached
+    except PermissionError as error:
+        raise PermissionError(
+            f"the cache folder {folder} cannot be written; name another by BPR_CACHE or cache_dir."
+        ) from error
+
+
+def _fill_cache(folder: Path, name: str) -> dict[str, pd.DataFrame]:
+    tables = _build(name, folder)
+    for table, frame in tables.items():
+        _write_cached(folder, name, table, frame)
+    return tables
 
 
 def _fingerprint(table: str, frame: pd.DataFrame) -> str:
@@ -245,11 +254,7 @@ def _read_cached(folder: Path, name: str, table: str) -> pd.DataFrame | None:
         frame = stored.to_pandas()
         recorded = MOVIELENS[name].content if table == "interactions" else ""
         return frame if _fingerprint(table, frame) == (recorded or written) else None
-    except (
-        OSError,
-        KeyError,
-        ValueError,
-    ):  # no such file, or a damaged one
+    except (OSError, LookupError, ValueError, pa.ArrowException):  # no such file, or a damaged one
         return None
 
 
@@ -267,15 +272,13 @@ def _write_cached(folder: Path, name: str, table: str, frame: pd.DataFrame) -> N
 
 def _build(name: str, folder: Path) -> dict[str, pd.DataFrame]:
     """Make both tables from the first archive that can be had: from the cache first, then from the hosts."""
-    tried = []
-    for obtain in (_in_cache, _fetch):
-        for archive in MOVIELENS[name].archives:
-            try:
-                return _read_archive(obtain(archive, folder), archive, MOVIELENS[name].content)
-            except FileNotFoundError:
-                continue  # nothing of that name in the cache: not worth a word
-            except (OSError, ValueError) as reason:
-                tried.append(f"{archive.origin if obtain is _fetch else archive.file}: {reason}")
+    archives, tried = MOVIELENS[name].archives, []
+    there = [archive for archive in archives if (folder / archive.file).exists()]
+    for obtain, archive in [(_in_cache, a) for a in there] + [(_fetch, a) for a in archives]:
+        try:
+            return _read_archive(obtain(archive, folder), archive, MOVIELENS[name].content)
+        except (OSError, ValueError) as reason:
+            tried.append(f"{archive.file if obtain is _in_cache else archive.origin}: {reason}")
     raise ConnectionError(
         f"{name} could not be had ({'; '.join(tried)}): put {name}.zip from "
         f"https://grouplens.org/datasets/movielens/ into {folder}, or use source='synthetic'."
@@ -303,7 +306,7 @@ def _read_archive(path: Path, archive: Archive, content: str) -> dict[str, pd.Da
                 interactions = archive.read_ratings(file)
             with zipped.open(archive.movies) as file:
                 items = archive.read_movies(file)
-    except (zipfile.BadZipFile, KeyError, LookupError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, LookupError) as error:
         raise ValueError(f"not an archive with {archive.ratings} and {archive.movies}") from error
     if content and content_sha256(interactions) != content:
         raise ValueError("its ratings are not those of the published data set")
@@ -315,24 +318,34 @@ def _fetch(archive: Archive, folder: Path) -> Path:
     if not archive.origin.startswith("http"):
         return _pip_download(archive, folder)
     pooch.get_logger().setLevel(logging.WARNING)  # its news go to stderr
-    checksum = archive.checksum
     try:
-        path = pooch.retrieve(archive.origin, checksum, archive.file, folder, downloader=_download)
+        path = pooch.retrieve(
+            archive.origin, archive.checksum, fname=archive.file, path=folder, downloader=_download
+        )
     except ValueError as error:  # pooch's account of a wrong checksum takes five lines
         raise ValueError("what came is not the published file") from error
     return Path(path)
 
 
 def _download(address: str, output: str, _pooch: object) -> None:
-    """Stream an address into a file; give up on a host that drips its answer."""
-    started, received = time.monotonic(), 0
-    with _answer(address) as response, open(output, "wb") as file:
-        while chunk := response.raw.read1(1 << 16):
-            file.write(chunk)
-            received += len(chunk)
-            seconds = time.monotonic() - started
-            if seconds > HOST_SECONDS and received < SLOWEST_BYTES_PER_SECOND * seconds:
-                raise ConnectionError(f"the host sent {received} bytes in {seconds:.0f} s")
+    """Stream an address into a file, with a progress bar; give up on a host that drips its answer."""
+    import urllib3
+
+    started = time.monotonic()
+    with _answer(address) as response, open(output, "wb") as file, _progress(response) as bar:
+        try:
+            while chunk := response.raw.read1(1 << 16, decode_content=True):
+                bar.update(file.write(chunk))
+                seconds = time.monotonic() - started
+                if seconds > HOST_SECONDS and file.tell() < SLOWEST_BYTES_PER_SECOND * seconds:
+                    raise ConnectionError("the host sends too slowly")
+        except urllib3.exceptions.HTTPError as error:
+            raise ConnectionError("the download broke off") from error
+
+
+def _progress(response: requests.Response) -> tqdm:
+    size = int(response.headers.get("content-length", 0))
+    return tqdm(total=size or None, unit="B", unit_scale=True, desc=response.url, leave=False, delay=2)
 
 
 def _answer(address: str) -> requests.Response:
@@ -365,9 +378,10 @@ def _pip_download(archive: Archive, folder: Path) -> Path:
     """Let pip, which knows the reader's index and proxy, bring a wheel into the cache folder."""
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         log = Path(temporary, "pip.log")
-        command = [sys.executable, "-m", "pip", "download", archive.origin, "--no-deps", "--retries=1"]
+        command = [sys.executable, "-m", "pip", "download", archive.origin, "--no-deps"]
+        command += ["--only-binary=:all:", "--no-input", "--disable-pip-version-check", f"--dest={temporary}"]
         with log.open("w") as out:
-            pip = subprocess.Popen([*command, f"--dest={temporary}"], stdout=out, stderr=subprocess.STDOUT)
+            pip = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
         if _pip_fails(pip, log):
             raise ConnectionError("pip cannot download it")
         _verify(Path(temporary, archive.file), archive)
@@ -391,26 +405,22 @@ def _pip_fails(pip: subprocess.Popen[bytes], log: Path) -> bool:
 
 # --- Your own files ------------------------------------------------------------------------------------
 
+_MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]  # what a CSV says for "no value"
+_ENDINGS = {".csv": "CSV", ".csv.gz": "gzip", ".parquet": "Parquet"}
+_FIRST_BYTES = {b"PAR1": "Parquet", b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip"}
+
 
 def _read_file(path: Path, wanted: list[str], optional: list[str], text: list[str]) -> pd.DataFrame:
-    """Read the wanted columns of a CSV (gzipped or not) or Parquet file; `text` ones as text from a CSV."""
+    """Read columns of a CSV (gzipped or not) or Parquet file; a CSV's `text` columns stay text."""
     kind = _kind(path)
     try:
         if kind == "Parquet":
-            names = pq.read_schema(path).names
+            table = _read_parquet(path, wanted, optional)
         else:
-            options: dict[str, Any] = {"encoding": "utf-8-sig", "skipinitialspace": True}
-            options["compression"] = "gzip" if kind == "gzip" else None
-            names = pd.read_csv(path, nrows=0, index_col=False, **options).columns.to_list()
-        columns = wanted + [name for name in optional if name in names]
-        _require_columns(path, names, wanted)
-        if kind == "Parquet":
-            table = pd.read_parquet(path, columns=columns)
-        else:
-            table = _read_csv(path, columns, text, options)
+            table = _read_csv(path, wanted, optional, text)
     except pd.errors.EmptyDataError:
         raise ValueError(f"{path} is empty: it has neither a header nor rows.") from None
-    except (UnicodeDecodeError, EOFError, OSError, zlib.error, pa.ArrowException, csv.Error) as error:
+    except (UnicodeDecodeError, EOFError, OSError, zlib.error, pa.ArrowException) as error:
         raise ValueError(
             f"{path} is damaged, or not the {kind} file that its name says ({error})."
         ) from error
@@ -419,52 +429,60 @@ def _read_file(path: Path, wanted: list[str], optional: list[str], text: list[st
     return table.reset_index(drop=True)
 
 
+def _read_parquet(path: Path, wanted: list[str], optional: list[str]) -> pd.DataFrame:
+    return pd.read_parquet(path, columns=_choose(path, pq.read_schema(path).names, wanted, optional))
+
+
+def _read_csv(path: Path, wanted: list[str], optional: list[str], text: list[str]) -> pd.DataFrame:
+    options: dict[str, Any] = {"encoding": "utf-8-sig", "skipinitialspace": True, "index_col": False}
+    columns = _choose(path, pd.read_csv(path, nrows=0, **options).columns.to_list(), wanted, optional)
+    missing = {name: [""] if name == "title" else _MISSING for name in columns}  # a film may be called Null
+    options |= {"na_values": missing, "keep_default_na": False, "low_memory": False}
+    try:
+        with warnings.catch_warnings():
+            # Only so, and without usecols, does pandas not cut rows with too many fields short.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(path, dtype=dict.fromkeys(text, "str"), **options)[columns]
+    except pd.errors.ParserWarning:
+        raise ValueError(f"{path}, row 1 below the header: it has more fields than the header.") from None
+    except pd.errors.ParserError as error:
+        saw = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+        if not saw:
+            raise ValueError(f"{path} is not well-formed CSV ({str(error).strip()}).") from None
+        row = int(saw[2]) - 1
+        raise ValueError(
+            f"{path}, row {row} below the header: it has {saw[3]} fields, not {saw[1]}."
+        ) from None
+
+
 def _kind(path: Path) -> str:
     """Return what a file's name says that it is, having looked whether its first bytes agree."""
     if not path.is_file():
         raise ValueError(
             f"{path}: no such file; give a CSV or Parquet file, 'synthetic', or one of {_NAMES}."
         )
-    endings = {".csv": "CSV", ".csv.gz": "gzip", ".parquet": "Parquet"}
-    named = [kind for ending, kind in endings.items() if path.name.lower().endswith(ending)]
+    named = [kind for ending, kind in _ENDINGS.items() if path.name.lower().endswith(ending)]
     if not named:
         raise ValueError(f"{path}: its name must end in .csv, .csv.gz or .parquet.")
     with path.open("rb") as file:
         start = file.read(4)
-    magic = {b"PAR1": "Parquet", b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip"}
-    found = next((kind for bytes_, kind in magic.items() if start.startswith(bytes_)), "CSV")
+    found = next((kind for first, kind in _FIRST_BYTES.items() if start.startswith(first)), "CSV")
     if start and found != named[0]:
         raise ValueError(f"{path} is not the {named[0]} file that its name says: it holds {found} data.")
     return named[0]
 
 
-def _require_columns(path: Path, names: list[str], wanted: list[str]) -> None:
-    for name in wanted:
-        if name in names:
-            continue
-        if len(names) == 1 and (found := re.search(r"[;\t|]|::", names[0])):
-            separator = "tab" if found[0] == "\t" else f"'{found[0]}'"
-            raise ValueError(
-                f"{path}: its fields seem to be separated by {separator}; separate them by commas."
-            )
-        raise ValueError(f"{path}: no column {name!r}; its columns are {', '.join(map(repr, names))}.")
-
-
-def _read_csv(path: Path, columns: list[str], text: list[str], options: dict[str, Any]) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # it would cut long rows short
-        try:
-            return pd.read_csv(
-                path,
-                usecols=columns,
-                dtype=dict.fromkeys(text, "str"),
-                index_col=False,
-                low_memory=False,
-                **options,
-            )
-        except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-            reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
-            raise ValueError(f"{path}: its rows differ in length from its header ({reason}).") from None
+def _choose(path: Path, names: list[str], wanted: list[str], optional: list[str]) -> list[str]:
+    """Return the columns to read, or say which of the wanted ones is not there."""
+    absent = [name for name in wanted if name not in names]
+    separator = re.search(r"[;\t|]|::", names[0]) if len(names) == 1 else None
+    if absent and separator:
+        raise ValueError(
+            f"{path}: its fields seem to be separated by {separator[0]!r}; separate them by commas."
+        )
+    if absent:
+        raise ValueError(f"{path}: no column {absent[0]!r}; its columns are {', '.join(map(repr, names))}.")
+    return [name for name in names if name in wanted + optional]
 
 
 def _refuse(path: Path, column: str, bad: pd.Series | np.ndarray, what: str) -> None:
@@ -480,7 +498,7 @@ def _ids(path: Path, column: pd.Series) -> pd.Series:
     _refuse(path, name, column.isna(), "the id is missing")
     if pd.api.types.is_float_dtype(column):
         _refuse(path, name, column % 1 != 0, "an id must be an integer or a string")
-    if pd.api.types.is_numeric_dtype(column):
+    if pd.api.types.is_numeric_dtype(column) and column.max() <= np.iinfo(np.int64).max:
         return column.astype(np.int64)
     codes, ids = pd.factorize(column.astype("str"))
     names = pd.Series(ids, dtype="str")
@@ -521,9 +539,10 @@ def _from_numbers(path: Path, column: pd.Series, unit: str) -> pd.Series:
         advice = f"try timestamp_unit={fits[0]!r}" if fits else "no unit puts every row inside"
         value = column[outside].iloc[0]
         _refuse(path, name, outside, f"{value} in {unit!r} is outside 1970 to 2100; {advice}")
-    ticks = UNITS[unit]
-    milliseconds = column * 1000 if ticks == 1 else column // (ticks // 1000)
-    return (np.floor(milliseconds)).astype(np.int64).astype("datetime64[ms]")
+    if pd.api.types.is_integer_dtype(column):
+        column = column.astype(np.int64)
+    milliseconds = column * 1000 if unit == "s" else column // (UNITS[unit] // 1000)
+    return np.floor(milliseconds).astype(np.int64).astype("datetime64[ms]")
 
 
 def _from_text(path: Path, text: pd.Series) -> pd.Series:
@@ -600,7 +619,8 @@ def load_interactions(
     DataFrame
         A row per interaction in the order of the file: user_id, item_id (int64 where all ids are plain
         integers, else str)[, rating: float64][, timestamp: datetime64[ms]]. Of repeated (user, item)
-        pairs the earliest stays; `.attrs["folded"]` is the number of rows that went, and a warning says it.
+        pairs in your own file the earliest stays; a warning says how many rows went, as does
+        `.attrs["folded"]`.
 
     Raises
     ------
@@ -618,7 +638,10 @@ def load_interactions(
     else:
         names = {"user_id": user_column, "item_id": item_column, "timestamp": timestamp_column}
         interactions = _own_interactions(_locate(source), names | {"rating": rating_column}, timestamp_unit)
-    return _fold(str(source), _at_least(str(source), interactions, min_rating))
+    interactions = _at_least(str(source), interactions, min_rating)
+    # MovieLens and the synthetic set have no repetition, and looking for it takes long at 25 million rows.
+    known = source in MOVIELENS or source == "synthetic"
+    return interactions if known else _fold(str(source), interactions)
 
 
 def _own_interactions(path: Path, names: dict[str, str], unit: str) -> pd.DataFrame:
@@ -641,7 +664,7 @@ def _own_interactions(path: Path, names: dict[str, str], unit: str) -> pd.DataFr
 
 
 def _at_least(source: str, interactions: pd.DataFrame, min_rating: float) -> pd.DataFrame:
-    if min_rating <= 0:
+    if min_rating == 0:
         return interactions
     if "rating" not in interactions:
         raise ValueError(
