@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import LabelEncoder
 
@@ -11,6 +11,7 @@ IDS = st.one_of(
     st.lists(st.tuples(st.integers(-5, 5), st.integers(-(2**62), 2**62)), max_size=30),
     st.lists(st.tuples(st.text("abä", max_size=2), st.text("xyz", min_size=1, max_size=2)), max_size=30),
 )
+unhurried = settings(deadline=None)
 
 
 def frame(pairs: list) -> pd.DataFrame:
@@ -32,6 +33,7 @@ def test_toy_by_hand() -> None:
     assert matrix.user_codes([]).dtype == matrix.item_codes([10]).dtype == np.int64
 
 
+@unhurried
 @given(IDS)
 def test_codes_agree_with_a_referee_and_lead_back(pairs: list) -> None:
     interactions = frame(pairs)
@@ -49,6 +51,7 @@ def test_codes_agree_with_a_referee_and_lead_back(pairs: list) -> None:
         assert (np.diff(indices) > 0).all()
 
 
+@unhurried
 @given(IDS, st.randoms())
 def test_independent_of_row_order(pairs: list, random) -> None:
     shuffled = random.sample(pairs, len(pairs))

@@ -1,0 +1,291 @@
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bpr_helpers.splitting import Split, split_global_time, split_leave_last, split_per_user, split_report
+
+# few times, so that ties are everywhere; distinct pairs, as the loader leaves them
+ROWS = st.dictionaries(
+    st.tuples(st.integers(0, 4), st.integers(0, 12)), st.integers(0, 6), min_size=1, max_size=60
+).map(lambda times: [(user, item, time) for (user, item), time in times.items()])
+PERCENT = st.integers(1, 99)
+unhurried = settings(deadline=None)
+TIES = st.sampled_from(["shuffle", "item", "row"])
+
+
+def frame(rows: list) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
+
+
+def user_with(times: list, user: object = "al") -> pd.DataFrame:
+    return frame([(user, item, time) for item, time in enumerate(times)])
+
+
+def parts(split: Split) -> list[pd.DataFrame]:
+    return [split.train, split.valid, split.test]
+
+
+def items(part: pd.DataFrame) -> list:
+    return part["item_id"].tolist()
+
+
+def whole_ceil(percent: int, n: int) -> int:
+    return -(-percent * n // 100)
+
+
+def test_toy_by_hand() -> None:
+    rows = user_with([50, 10, 40, 20, 30])
+    split = split_per_user(rows, test_fraction=0.3, valid_fraction=0.3)
+    assert (items(split.train), items(split.valid), items(split.test)) == ([1, 3], [4], [0, 2])
+    split = split_leave_last(rows, n_test=1, n_valid=2)
+    assert (items(split.train), items(split.valid), items(split.test)) == ([1, 3], [2, 4], [0])
+    split = split_global_time(rows, test_fraction=0.2, valid_fraction=0.25)
+    assert (items(split.train), items(split.valid), items(split.test)) == ([1, 3, 4], [2], [0])
+
+
+@unhurried
+@given(ROWS, PERCENT, st.integers(0, 99), TIES, st.integers(0, 3))
+def test_per_user_is_disjoint_complete_chronological_and_of_the_right_size(
+    rows: list, test: int, valid: int, ties: str, seed: int
+) -> None:
+    interactions = frame(rows)
+    split = split_per_user(
+        interactions, test_fraction=test / 100, valid_fraction=valid / 100, ties=ties, seed=seed
+    )
+    assert pd.concat(parts(split)).sort_index().equals(interactions)
+    for user, group in interactions.groupby("user_id"):
+        train, valid_part, test_part = (part[part["user_id"] == user]["timestamp"] for part in parts(split))
+        n_test = min(whole_ceil(test, len(group)), len(group) - 1)
+        n_valid = min(whole_ceil(valid, len(group) - n_test), len(group) - n_test - 1)
+        assert (len(train), len(valid_part), len(test_part)) == (
+            len(group) - n_test - n_valid,
+            n_valid,
+            n_test,
+        )
+        assert len(train) >= 1
+        assert train.max() <= min(valid_part.min() if n_valid else 6, test_part.min() if n_test else 6)
+        assert not n_valid or not n_test or valid_part.max() <= test_part.min()
+
+
+@unhurried
+@given(ROWS, st.integers(1, 4), st.integers(0, 4))
+def test_leave_last(rows: list, n_test: int, n_valid: int) -> None:
+    interactions = frame(rows)
+    split = split_leave_last(interactions, n_test=n_test, n_valid=n_valid)
+    assert pd.concat(parts(split)).sort_index().equals(interactions)
+    sizes = interactions.groupby("user_id").size()
+    in_test = split.test.groupby("user_id").size().reindex(sizes.index, fill_value=0)
+    in_valid = split.valid.groupby("user_id").size().reindex(sizes.index, fill_value=0)
+    assert in_test.equals(sizes.gt(n_test) * n_test)
+    assert in_valid.equals((sizes - in_test).gt(n_valid) * n_valid)
+    assert split.counts == {
+        "users": len(sizes),
+        "too_short_for_test": int((in_test == 0).sum()),
+        "too_short_for_valid": int((in_valid == 0).sum()),
+    }
+
+
+@unhurried
+@given(ROWS, PERCENT, st.integers(0, 99))
+def test_global_never_cuts_inside_a_time(rows: list, test: int, valid: int) -> None:
+    interactions = frame(rows)
+    try:
+        split = split_global_time(interactions, test_fraction=test / 100, valid_fraction=valid / 100)
+    except ValueError as error:
+        assert "share one time" in str(error)
+        assert valid or len(set(interactions["timestamp"])) == 1
+        return
+    assert pd.concat(parts(split)).sort_index().equals(interactions)
+    bounds = [(part["timestamp"].min(), part["timestamp"].max()) for part in parts(split) if len(part)]
+    assert all(early[1] < late[0] for early, late in pairwise(bounds))
+    assert len(split.train)
+    wanted = whole_ceil(test, len(interactions))
+    first_time = (split.test["timestamp"] == split.test["timestamp"].min()).sum()
+    assert len(split.test) - first_time < wanted  # no more whole times than needed
+    before = pd.concat([split.train, split.valid])["timestamp"]
+    assert len(split.test) >= wanted or len(set(before)) == 1
+
+
+@unhurried
+@given(ROWS, PERCENT, st.sampled_from(["shuffle", "item"]), st.integers(0, 3), st.randoms())
+def test_independent_of_row_order(rows: list, test: int, ties: str, seed: int, random) -> None:
+    interactions = frame(rows)
+    shuffled = interactions.iloc[random.sample(range(len(rows)), len(rows))]
+    one, two = (
+        split_per_user(f, test_fraction=test / 100, valid_fraction=0.2, ties=ties, seed=seed)
+        for f in (interactions, shuffled)
+    )
+    assert all(a.equals(b.sort_index()) for a, b in zip(parts(one), parts(two), strict=True))
+
+
+@unhurried
+@given(ROWS, PERCENT, st.integers(1, 2**40))
+def test_another_seed_changes_only_ties(rows: list, test: int, seed: int) -> None:
+    one, two = (split_per_user(frame(rows), test_fraction=test / 100, seed=s) for s in (0, seed))
+    key = ["user_id", "timestamp"]
+    for a, b in zip(parts(one), parts(two), strict=True):
+        assert a[key].sort_values(key).to_numpy().tolist() == b[key].sort_values(key).to_numpy().tolist()
+
+
+@pytest.mark.parametrize("ids", ["int64", "int32", "str", "object", "category", "Int64"])
+def test_ties_do_not_depend_on_how_ids_are_stored(ids: str) -> None:
+    interactions = frame([(user, item, item // 8) for user in range(20) for item in range(40)])
+    if ids in ("str", "object", "category"):
+        interactions = interactions.astype({"user_id": str, "item_id": str})
+    other = interactions.astype({"user_id": ids, "item_id": ids})
+    same = split_per_user(interactions).test.index
+    assert split_per_user(other).test.index.equals(same)
+    assert split_per_user(other.iloc[::-1]).test.index.sort_values().equals(same)
+
+
+def test_shuffled_ties_are_unrelated_to_ids_and_to_the_row() -> None:
+    n_users, n_items = 300, 20
+    interactions = frame([(user, item, 0) for user in range(n_users) for item in range(n_items)])
+    for seed in range(3):
+        test = split_per_user(interactions, test_fraction=0.2, seed=seed).test
+        counts = np.bincount(items(test), minlength=n_items)  # each item is tested by a fifth of the users
+        expected = n_users * 0.2
+        chi_square = ((counts - expected) ** 2 / expected).sum()
+        assert chi_square < 43.8  # the 0.999 quantile at 19 degrees of freedom
+    different = split_per_user(interactions, test_fraction=0.2, seed=0).test.index
+    assert len(different.intersection(test.index)) < 0.3 * len(test)
+
+
+def test_ties_by_item_and_by_row() -> None:
+    interactions = frame([("al", item, 7) for item in ("c", "a", "d", "b")])
+    assert items(split_per_user(interactions, test_fraction=0.5, ties="item").test) == ["c", "d"]
+    assert items(split_per_user(interactions, test_fraction=0.5, ties="row").test) == ["d", "b"]
+    reverse = interactions[::-1]
+    assert sorted(items(split_per_user(reverse, test_fraction=0.5, ties="item").test)) == ["c", "d"]
+    assert items(split_per_user(reverse, test_fraction=0.5, ties="row").test) == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "n", "size"),
+    [(0.07, 100, 7), (0.1, 30, 3), (0.1, 31, 4), (0.29, 100, 29), (1e-9, 5, 1), (Fraction(1, 3), 9, 3)],
+)
+def test_sizes_in_exact_arithmetic(fraction: float, n: int, size: int) -> None:
+    interactions = user_with(list(range(n)))
+    assert len(split_per_user(interactions, test_fraction=fraction).test) == size
+    assert len(split_global_time(interactions, test_fraction=fraction).test) == size
+    with_test = split_per_user(interactions, test_fraction=1e-9, valid_fraction=fraction)
+    assert len(with_test.valid) == -(-Fraction(str(fraction)) * (n - 1) // 1)
+
+
+def test_short_users_stay_in_train_and_are_counted() -> None:
+    interactions = pd.concat([user_with(list(range(n)), f"u{n}") for n in (1, 2, 3)], ignore_index=True)
+    split = split_per_user(interactions, test_fraction=0.5, valid_fraction=0.5)
+    assert split.train["user_id"].tolist() == ["u1", "u2", "u3"]
+    assert split.counts == {"users": 3, "too_short_for_test": 1, "too_short_for_valid": 3}
+    split = split_leave_last(interactions, n_test=2)
+    assert split.train["user_id"].tolist() == ["u1", "u2", "u2", "u3"]
+    assert split.counts["too_short_for_test"] == 2
+
+
+def test_global_puts_late_users_in_test_only_and_counts_them() -> None:
+    interactions = pd.concat([user_with([1, 2, 3], "early"), user_with([9], "late")], ignore_index=True)
+    split = split_global_time(interactions, test_fraction=0.25)
+    assert split.counts == {"users": 2, "users_not_in_train": 1}
+    assert split.test["user_id"].tolist() == ["late"]
+
+
+def test_columns_order_index_and_times_are_kept() -> None:
+    interactions = user_with([3, 1, 2]).assign(rating=[1.0, 2.0, 3.0]).set_index(np.array([9, 4, 9]))
+    interactions["timestamp"] = pd.to_datetime(interactions["timestamp"], unit="D").dt.tz_localize("UTC")
+    for split in (
+        split_per_user(interactions),
+        split_leave_last(interactions),
+        split_global_time(interactions),
+    ):
+        assert split.train.dtypes.equals(interactions.dtypes)
+        assert split.valid.dtypes.equals(interactions.dtypes)
+        assert split.train["rating"].tolist() == [2.0, 3.0]
+        assert split.train.index.tolist() == [4, 9]
+
+
+@unhurried
+@given(st.lists(st.integers(-(2**62), 2**62) | st.integers(0, 3), min_size=2, max_size=30))
+def test_times_of_any_range(times: list) -> None:
+    split = split_per_user(user_with(times), test_fraction=0.5)
+    assert sorted(split.train["timestamp"]) == sorted(times)[: len(times) // 2]
+
+
+def test_empty_frame() -> None:
+    empty = user_with([1])[:0]
+    for split in (split_per_user(empty), split_leave_last(empty), split_global_time(empty)):
+        assert [len(part) for part in parts(split)] == [0, 0, 0]
+        assert split_report(split)["rows"].tolist() == [0, 0, 0]
+
+
+def test_report_by_hand() -> None:
+    train = frame([("al", "a", 1), ("al", "b", 5), ("bo", "a", 2), ("bo", "c", 8)])
+    valid = frame([("al", "c", 5)])
+    test = frame([("al", "a", 6), ("bo", "z", 9), ("cy", "a", 0), ("cy", "z", 1)])
+    report = split_report(Split(train, valid, test))
+    assert report.loc["train"].tolist()[:6] == [4, 2, 3, 1, 0, 0]
+    # al's b and c share their time; of the train rows only 8 is later than 5
+    assert report.loc["valid"].tolist() == [1, 1, 1, 2, 0, 1, 0.25, 0, 0]
+    # al's a was in train; later than 6, 9, 0, 1 are 1, 0, 4 and 3 of 4 train rows; cy and z are unknown
+    assert report.loc["test"].tolist() == [4, 3, 2, 0, 1, 0, 0.5, 2, 2]
+    assert np.isnan(report.loc["train", "later_in_train"])
+
+
+@unhurried
+@given(ROWS, PERCENT)
+def test_report_of_a_split_agrees_with_counting(rows: list, test: int) -> None:
+    split = split_per_user(frame(rows), test_fraction=test / 100)
+    report = split_report(split)
+    assert report["rows"].tolist() == [len(part) for part in parts(split)]
+    assert report["repeated_pairs"].tolist() == [0, 0, 0]
+    assert report.loc["test", "unknown_user_rows"] == 0
+    train_items, last = set(items(split.train)), split.train.groupby("user_id")["timestamp"].max()
+    assert report.loc["test", "unknown_item_rows"] == sum(
+        item not in train_items for item in items(split.test)
+    )
+    first = split.test.groupby("user_id")["timestamp"].min()
+    assert report.loc["test", "tied_users"] == sum(first[user] == last[user] for user in first.index)
+    if len(split.test):
+        later = [np.mean(split.train["timestamp"] > time) for time in split.test["timestamp"]]
+        assert report.loc["test", "later_in_train"] == pytest.approx(np.mean(later), abs=1e-12)
+
+
+def test_movielens_as_published(core: pd.DataFrame) -> None:
+    split = split_per_user(core)
+    assert (len(split.train), len(split.valid), len(split.test)) == (88_681, 0, 10_342)
+    split = split_per_user(core, valid_fraction=0.1)
+    assert (len(split.train), len(split.valid), len(split.test)) == (79_405, 9_276, 10_342)
+    assert split_report(split).loc["test", "later_in_train"] > 0.1
+    assert split_report(split_global_time(core)).loc["test", "later_in_train"] == 0
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, float("nan"), float("inf"), "half", None])
+def test_bad_fractions_get_a_sentence(fraction: object) -> None:
+    for split in (split_per_user, split_global_time):
+        with pytest.raises(ValueError, match=r"test_fraction is .*: give a number"):
+            split(user_with([1, 2]), test_fraction=fraction)
+
+
+def test_bad_input_gets_a_sentence() -> None:
+    rows = user_with([1, 2])
+    with pytest.raises(ValueError, match="valid_fraction is 1: give a number at least 0"):
+        split_per_user(rows, valid_fraction=1)
+    with pytest.raises(ValueError, match="n_test is 0: give a whole number of at least 1"):
+        split_leave_last(rows, n_test=0)
+    with pytest.raises(ValueError, match="ties is 'random': choose"):
+        split_per_user(rows, ties="random")
+    for split in (split_per_user, split_leave_last, split_global_time):
+        with pytest.raises(ValueError, match="needs a column timestamp"):
+            split(rows.drop(columns="timestamp"))
+        with pytest.raises(ValueError, match="no column item_id"):
+            split(rows.drop(columns="item_id"))
+        with pytest.raises(ValueError, match="no time in row 1"):
+            split(rows.assign(timestamp=[1.0, np.nan]))
+        with pytest.raises(ValueError, match="holds str, not times"):
+            split(rows.astype({"timestamp": str}))
+    with pytest.raises(ValueError, match="All 2 rows share one time"):
+        split_global_time(user_with([4, 4]))
