@@ -4,13 +4,21 @@ Colours are those of Okabe and Ito (2008), which colour-blind readers can tell a
 markers differ as well, so that a figure stays readable in grey.
 """
 
-from typing import Literal
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation, Text
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
+from numpy.typing import ArrayLike
 
+from bpr_helpers import metrics
 from bpr_helpers.splitting import Split
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
@@ -58,7 +66,7 @@ def long_tail(
     counts = _counts(interactions, by)
     noun = by.removesuffix("_id")
     n_head = max(1, round(head * len(counts)))
-    share = counts[:n_head].sum() / counts.sum()
+    shares = _percent(n_head / len(counts)), _percent(counts[:n_head].sum() / counts.sum())
     ax = _axes(ax)
     ranks = np.arange(1, len(counts) + 1)
     ax.step(ranks, counts, where="mid", color=BLUE, linewidth=2)
@@ -68,9 +76,7 @@ def long_tail(
     ax.set(yscale="log", ylim=(0.8, None), xlim=(0, len(counts) + 1))
     ax.set_xlabel(f"{noun}s, from the most to the fewest interactions (rank)")
     ax.set_ylabel(f"interactions per {noun} (log scale)")
-    ax.set_title(
-        title or f"The top {n_head / len(counts):.0%} of the {noun}s have {share:.0%} of the interactions"
-    )
+    ax.set_title(title or f"The top {shares[0]} of the {noun}s have {shares[1]} of the interactions")
     return ax
 
 
@@ -130,10 +136,260 @@ def split_timeline(
     ax.set_ylabel("user_id")
     ax.set_xlabel("date of the interaction" if scale == "time" else "position in the user's history (%)")
     ax.set_title(title or _timeline_title(events, scale))
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    _legend(ax)
     return ax
 
 
+def learning_curves(
+    histories: pd.DataFrame | Mapping[str, pd.DataFrame],
+    *,
+    columns: str | Sequence[str] = "loss",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw columns of a training history epoch by epoch, and ring the best epoch of each.
+
+    Parameters
+    ----------
+    histories : DataFrame with a column epoch (the `history` of a BPR), or several of them by name
+    columns : name(s) of the columns to draw, of one unit; of a loss the lowest is best, else the highest
+    title : str, instead of the default
+    ax : Axes to draw on, a new one where None
+
+    Returns
+    -------
+    Axes
+        epoch on x, a line per history and column.
+
+    Raises
+    ------
+    ValueError
+        when there is no epoch, or a history has no such column.
+    """
+    columns = [columns] if isinstance(columns, str) else list(columns)
+    named = {"": histories} if isinstance(histories, pd.DataFrame) else dict(histories)
+    curves = {
+        _line_name(name, column, len(columns)): _curve(history, column)
+        for name, history in named.items()
+        for column in columns
+    }
+    ax = _axes(ax)
+    for (label, curve), style in zip(curves.items(), _styles(len(curves)), strict=True):
+        ax.plot(curve.index, curve, label=label, markevery=_sparse(len(curve)), **style)
+        best = _best_epoch(curve)
+        ax.scatter([best], curve[[best]], s=130, c="none", edgecolors=style["color"], linewidths=2, zorder=3)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(" / ".join(columns))
+    one = f"{label} is best in epoch {best} of {curve.index.max()}"
+    ax.set_title(
+        title or (one if len(curves) == 1 else f"{', '.join(columns)} by epoch; a ring marks the best")
+    )
+    if len(curves) > 1:
+        _legend(ax)
+    return ax
+
+
+def metric_by_k(
+    summaries: Mapping[str, pd.DataFrame],
+    *,
+    metric: str = "ndcg",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a metric of several models against the cut-off k, with bands for the intervals.
+
+    Parameters
+    ----------
+    summaries : by name of the model, what `Evaluation.summary` returns: indexed by metric ("ndcg@10"),
+        columns mean, low and high
+    metric : name of the metric without its cut-off
+    title : str, instead of the default, which names the models that lead
+    ax : Axes to draw on, a new one where None
+
+    Returns
+    -------
+    Axes
+        cut-off on x, mean and 95 % band on y.
+
+    Raises
+    ------
+    ValueError
+        when there is no model, or one has the metric at no cut-off.
+    """
+    tables = {name: _by_k(summary, metric, name) for name, summary in _some(summaries, "metric_by_k").items()}
+    ax = _axes(ax)
+    for (name, table), style in zip(tables.items(), _styles(len(tables)), strict=True):
+        ax.plot(table.index, table["mean"], label=name, **style)
+        edge = {"edgecolor": style["color"], "linestyle": style["linestyle"], "linewidth": 0.7}
+        ax.fill_between(table.index, table["low"], table["high"], facecolor=style["color"], alpha=0.2, **edge)
+    ax.set_xticks(sorted({k for table in tables.values() for k in table.index}))
+    ax.set_xlabel("cut-off k (length of the list)")
+    ax.set_ylabel(f"{_spoken(metric)}, mean over users")
+    leaders = pd.DataFrame({name: table["mean"] for name, table in tables.items()}).idxmax(axis=1)
+    ax.set_title(
+        title or f"{_spoken(metric)} at every k with 95 % bands: {' or '.join(leaders.unique())} leads"
+    )
+    _legend(ax)
+    return ax
+
+
+def forest(
+    summaries: Mapping[str, pd.DataFrame],
+    *,
+    metric: str = "ndcg@10",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one metric of several models with its intervals, the best on top.
+
+    Intervals that overlap do not say that two models are equal: their users are the same, so compare the
+    paired differences (`compare`).
+
+    Parameters
+    ----------
+    summaries : by name of the model, what `Evaluation.summary` returns: indexed by metric ("ndcg@10"),
+        columns mean, low and high
+    metric : the row to draw
+    title : str, instead of the default, which names the first and the last model
+    ax : Axes to draw on, a new one where None
+
+    Returns
+    -------
+    Axes
+        metric on x, a line per model; a dotted line marks the best mean.
+
+    Raises
+    ------
+    ValueError
+        when there is no model, or one lacks the metric.
+    """
+    rows = {name: _row(summary, metric, name) for name, summary in _some(summaries, "forest").items()}
+    table = pd.DataFrame(rows).T.sort_values("mean", ascending=False, kind="stable")
+    ax = _axes(ax)
+    places = np.arange(len(table))
+    spread = [table["mean"] - table["low"], table["high"] - table["mean"]]
+    ax.axvline(table["mean"].iloc[0], color="grey", linestyle=":", linewidth=1.2)
+    ax.errorbar(
+        table["mean"], places, xerr=spread, fmt="o", color=BLUE, capsize=4, markersize=7, linewidth=1.8
+    )
+    for place, mean in zip(places, table["mean"], strict=True):
+        ax.annotate(f"{mean:.3f}", (mean, place), xytext=(0, 7), textcoords="offset points", ha="center")
+    ax.set_yticks(places, table.index)
+    ax.set_ylim(len(table) - 0.5, -0.7)
+    ax.set_xlabel(f"{_spoken(metric)}, mean over users and 95 % interval")
+    ax.set_title(
+        title or f"{_spoken(metric)}: {table.index[0]} has the highest mean, {table.index[-1]} the lowest"
+    )
+    return ax
+
+
+def lorenz(
+    lists: Mapping[str, ArrayLike], n_items: int, *, title: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw how unequally models expose the catalogue: the Lorenz curve of recommendations per item.
+
+    Parameters
+    ----------
+    lists : by name of the model, its recommendations: item codes, (n_users, k), -1 for an empty place
+    n_items : int, size of the catalogue
+    title : str, instead of the default, which tells the most unequal model's share
+    ax : Axes to draw on, a new one where None
+
+    Returns
+    -------
+    Axes
+        share of the items on x, the least exposed first; share of all recommendations on y. The diagonal is
+        equal exposure; the legend gives each Gini coefficient, twice the area between curve and diagonal.
+
+    Raises
+    ------
+    ValueError
+        when there is no model, or one recommends nothing.
+    """
+    exposures = {
+        name: _exposure(of_users, n_items, name) for name, of_users in _some(lists, "lorenz").items()
+    }
+    ginis = {name: metrics.gini(lists[name], n_items) for name in exposures}
+    ax = _axes(ax)
+    share = np.linspace(0, 100, n_items + 1)
+    ax.plot([0, 100], [0, 100], color="grey", linestyle=":", linewidth=1.2, label="equal exposure (0.00)")
+    for (name, exposure), style in zip(exposures.items(), _styles(len(exposures)), strict=True):
+        curve = 100 * np.append(0, exposure.cumsum()) / exposure.sum()
+        ax.plot(share, curve, label=f"{name} ({ginis[name]:.2f})", markevery=_sparse(len(curve)), **style)
+    ax.set(xlim=(0, 100), ylim=(0, 100))
+    ax.set_xlabel("share of the items, the least recommended first (%)")
+    ax.set_ylabel("share of all recommendations (%)")
+    worst = max(ginis, key=lambda name: ginis[name])
+    needed = np.searchsorted(exposures[worst][::-1].cumsum(), exposures[worst].sum() / 2) + 1
+    ax.set_title(title or f"Half of {worst}'s recommendations come from {needed} of {n_items:,} items")
+    _legend(ax, title="model (Gini)")
+    return ax
+
+
+def embedding_map(
+    vectors: ArrayLike,
+    *,
+    groups: Sequence[str] | None = None,
+    labels: Mapping[int, str] | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw vectors on the plane in which they spread most (their first two principal components).
+
+    Parameters
+    ----------
+    vectors : array (n, d), d >= 2, n >= 3, such as a BPR's `item_vectors`
+    groups : n names that colour the points; the six largest are told apart, the rest is "other"
+    labels : text by position in `vectors`, written beside these points
+    title : str, instead of the default, which says how much of the spread the plane holds
+    ax : Axes to draw on, a new one where None
+
+    Returns
+    -------
+    Axes
+        first component on x, second on y; the signs of both are fixed by the point furthest out.
+
+    Raises
+    ------
+    ValueError
+        when there are too few vectors or coordinates, or `groups` has another length.
+    """
+    plane, shares = _principal_plane(np.asarray(vectors, dtype=np.float64))
+    if groups is not None and len(groups) != len(plane):
+        raise ValueError(
+            f"embedding_map: {len(groups)} groups for {len(plane)} vectors; give one name per vector."
+        )
+    names = pd.Series([""] * len(plane) if groups is None else list(groups))
+    largest = list(names.value_counts().index[: len(_points)])
+    ax = _axes(ax)
+    rest = ~names.isin(largest)
+    ax.scatter(plane[rest, 0], plane[rest, 1], s=8, color="lightgrey", label="other" if rest.any() else None)
+    for name, (color, marker) in zip(largest, _points, strict=False):
+        x, y = plane[names == name].T
+        ax.scatter(x, y, s=16, c=color, marker=marker, alpha=0.7, linewidths=0, label=name)
+    for axis, ordinal, share in zip((ax.xaxis, ax.yaxis), ("first", "second"), shares, strict=True):
+        axis.set_label_text(f"{ordinal} principal component ({_percent(share)} of the variance)")
+    ax.set_title(
+        title or f"The plane holds {_percent(shares.sum())} of the spread: what lies close tends to be alike"
+    )
+    if groups is not None:
+        _legend(ax)
+    _write_labels(ax, plane, labels or {})
+    return ax
+
+
+# Told apart by colour, dashes and marker alike; yellow is left out, too pale for a line.
+_lines = [
+    (BLUE, "-", "o"),
+    (VERMILION, "--", "s"),
+    (GREEN, "-.", "^"),
+    (BLACK, ":", "D"),
+    (PURPLE, (0, (6, 1, 1, 1, 1, 1)), "v"),
+    (ORANGE, (0, (8, 3)), "P"),
+    (SKY, (0, (2, 1)), "X"),
+]
+_points = [(BLUE, "o"), (VERMILION, "s"), (GREEN, "^"), (BLACK, "P"), (PURPLE, "v"), (ORANGE, "D")]
 # colour, marker, size and how far below the user's line: a short visit puts all parts on one spot
 _part_styles = {
     "train": (SKY, "o", 28, -0.25),
@@ -202,3 +458,136 @@ def _timeline_title(events: pd.DataFrame, scale: str) -> str:
     if train.max() <= test.min():
         return "Every training interaction comes before every test interaction"
     return "Some users' training interactions are later than other users' test interactions"
+
+
+def _styles(n: int) -> list[dict[str, Any]]:
+    """Line styles of n series; the eighth looks like the first again."""
+    cycle = itertools.islice(itertools.cycle(_lines), n)
+    return [
+        {"color": c, "linestyle": dashes, "marker": m, "markersize": 6, "linewidth": 2}
+        for c, dashes, m in cycle
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _sparse(n: int) -> int:
+    """Every how many points a line of n points carries a marker."""
+    return max(1, n // 8)
+
+
+def _legend(ax: Axes, title: str | None = None) -> None:
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, title=title)
+
+
+def _some(named: Mapping[str, Any], figure: str) -> dict[str, Any]:
+    if not named:
+        raise ValueError(f"{figure}: no model was given; pass one or more by name, such as {{'BPR': ...}}.")
+    return dict(named)
+
+
+def _line_name(name: str, column: str, n_columns: int) -> str:
+    """The parts that tell a line from the others: "BPR", "loss" or "BPR, loss"."""
+    return ", ".join(part for part in (name, column if n_columns > 1 or not name else "") if part)
+
+
+def _curve(history: pd.DataFrame, column: str) -> pd.Series:
+    """A column of a history by epoch."""
+    if history.empty or not {"epoch", column} <= set(history.columns):
+        raise ValueError(
+            f"learning_curves: no epoch with {column!r} in a history of {list(history.columns)}."
+        )
+    return history.set_index("epoch")[column]
+
+
+def _best_epoch(curve: pd.Series) -> int:
+    lowest = "loss" in str(curve.name)
+    return curve.sort_values(ascending=lowest, kind="stable").index.tolist()[0]
+
+
+def _by_k(summary: pd.DataFrame, metric: str, name: str) -> pd.DataFrame:
+    """The rows of one metric, indexed by their cut-off."""
+    cut_offs = {row: int(row.split("@")[1]) for row in summary.index if row.startswith(f"{metric}@")}
+    if not cut_offs:
+        raise ValueError(f"metric_by_k: {name} has no {metric!r} at any k among {list(summary.index)}.")
+    return summary.loc[list(cut_offs)].rename(index=cut_offs).sort_index()
+
+
+def _row(summary: pd.DataFrame, metric: str, name: str) -> pd.Series:
+    if metric not in summary.index:
+        raise ValueError(f"forest: {name} has no {metric!r} among {list(summary.index)}.")
+    return summary.loc[[metric], ["mean", "low", "high"]].iloc[0]
+
+
+def _spoken(metric: str) -> str:
+    """The metric as it is written in a text: "NDCG@10", "Recall"."""
+    name, at, k = metric.partition("@")
+    return (name.upper() if name in ("ndcg", "auc", "map", "mrr") else name.capitalize()) + at + k
+
+
+def _exposure(lists: ArrayLike, n_items: int, name: str) -> np.ndarray:
+    """How often each item is recommended, ascending."""
+    codes = np.asarray(lists).ravel()
+    counts = np.bincount(codes[codes >= 0], minlength=n_items)
+    if not counts.any():
+        raise ValueError(
+            f"lorenz: the lists of {name} hold no item; pass the item codes of its recommendations."
+        )
+    return np.sort(counts)
+
+
+def _principal_plane(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates (n, 2) on the first two principal components, and their shares of the variance (2,)."""
+    if vectors.ndim != 2 or vectors.shape[0] < 3 or vectors.shape[1] < 2:
+        raise ValueError(
+            f"embedding_map: vectors of shape {vectors.shape}; give (n, d) with n >= 3 and d >= 2."
+        )
+    left, sizes, _ = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
+    plane = left[:, :2] * sizes[:2]
+    plane *= np.sign(plane[np.abs(plane).argmax(axis=0), [0, 1]])  # an SVD leaves the signs open
+    return plane, (sizes**2 / (sizes**2).sum())[:2]
+
+
+# Where a text may stand, in points from its ring, best first; far ones are joined to it by a thin line.
+_around = [(side * 6, height) for height in (4, -4, 15, -15, 27, -27) for side in (1, -1)]
+
+
+def _write_labels(ax: Axes, plane: np.ndarray, labels: Mapping[int, str]) -> None:
+    """Ring the labelled points, and write each text where it covers least: no other text, and no ring."""
+    rings = plane[list(labels)]
+    ax.scatter(rings[:, 0], rings[:, 1], s=30, c="none", edgecolors=BLACK, linewidths=1, zorder=4)
+    ax.figure.canvas.draw()  # settles where the axes lie
+    around_rings = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in ax.transData.transform(rings)]
+    texts: list[Bbox] = []
+    for ring, text in zip(rings, labels.values(), strict=True):
+        boxes = [_text_box(ax, text, ring, place) for place in _around]
+        covered = [3 * box.count_overlaps(texts) + box.count_overlaps(around_rings) for box in boxes]
+        outside = [not (ax.bbox.containsx(box.x0) and ax.bbox.containsx(box.x1)) for box in boxes]
+        best = int(np.argmin(np.add(covered, np.multiply(100, outside))))
+        texts.append(boxes[best])
+        _note(ax, text, ring, _around[best])
+
+
+def _text_box(ax: Axes, text: str, point: np.ndarray, place: tuple[int, int]) -> Bbox:
+    """Where a note would stand, in pixels."""
+    note = _note(ax, text, point, place)
+    note.get_window_extent()  # moves the text to its place
+    box = Text.get_window_extent(note)  # the text without its thin line
+    note.remove()
+    return box
+
+
+def _note(ax: Axes, text: str, point: np.ndarray, place: tuple[int, int]) -> Annotation:
+    return ax.annotate(
+        text,
+        (point[0], point[1]),
+        xytext=place,
+        textcoords="offset points",
+        fontsize=9,
+        ha="left" if place[0] > 0 else "right",
+        va="bottom" if place[1] > 0 else "top",
+        arrowprops={"arrowstyle": "-", "color": "grey", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4},
+        path_effects=[withStroke(linewidth=2.5, foreground="white")],
+    )
