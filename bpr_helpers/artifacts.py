@@ -253,7 +253,7 @@ def fit_bpr(train: pd.DataFrame, valid: pd.DataFrame, values: Mapping[str, Any])
     if valid.empty:
         model = BPR(**settings).fit(train)
         return {"model": model, "history": model.history, "valid_per_user": pd.DataFrame()}
-    judged = BPR(**settings).fit(train, valid)
+    judged = BPR(**settings).fit(train, valid=valid)
     settings |= {"epochs": judged.best_epoch, "patience": 0}
     return {
         "model": BPR(**settings).fit(pd.concat([train, valid], ignore_index=True)),

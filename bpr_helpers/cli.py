@@ -1,0 +1,163 @@
+"""The command `bpr`: it checks everything it was given before it executes anything."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from bpr_helpers.parameters import NOTEBOOKS, faults, fields, from_text, idle, nearest, resolve
+
+EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Run the notebooks of the course: once, in a sweep, and the table of a sweep."""
+
+
+@main.command(name="run")
+@click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="Set a parameter.")
+@click.option("-f", "files", multiple=True, metavar="YAML", help="Read parameters from a file.")
+@click.option("--run-dir", metavar="FOLDER", help="Where the run is kept (runs/default).")
+@click.option("--only", multiple=True, metavar="NOTEBOOK", help="Run this notebook alone, such as 03.")
+@click.option("--from", "first", metavar="NOTEBOOK", help="Run this notebook and the later ones.")
+@click.option("--force", is_flag=True, help="Run also what is unchanged.")
+@click.option("--wait", is_flag=True, help="Wait for another run in the same folder.")
+def run_command(
+    pairs: tuple[tuple[str, str], ...],
+    files: tuple[str, ...],
+    run_dir: str | None,
+    only: tuple[str, ...],
+    first: str | None,
+    force: bool,
+    wait: bool,
+) -> None:
+    """Run the notebooks in order, each with the parameters that it declares.
+
+    The same parameters again run nothing, others run from the first notebook that they touch. Exit codes:
+    0 done, 1 a notebook failed, 2 refused before anything was executed, 130 interrupted.
+    """
+    values, found = _collect(pairs, files, run_dir)
+    stages, unknown = _stages(only, first)
+    found += unknown + faults(values)
+    if not found:
+        found = idle(values) + _left_out(values, stages) + _missing_files(values, stages)
+    if found:
+        _refuse(found)
+    _guarded(lambda: _run(values, stages, force, wait))
+
+
+def _run(values: dict[str, Any], stages: list[str], force: bool, wait: bool) -> None:
+    from bpr_helpers import runs
+    from bpr_helpers.artifacts import RunFolder
+
+    if not runs.run(values, stages, force=force, wait=wait):
+        click.echo("Nothing has changed, so nothing was run; --force runs it again.")
+    click.echo("\n" + runs.summary(RunFolder(values["run_dir"]), stages))
+
+
+def _guarded(work: Callable[[], None]) -> None:
+    """Do the work with the kernels' environment set, and turn every way it can end into an exit code."""
+    from bpr_helpers import runs
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a kernel is ended with its run
+    runs.prepare_environment(Path.cwd())
+    try:
+        work()
+    except runs.Refused as error:
+        _refuse([str(error)])
+    except runs.Failed as error:
+        click.echo(f"bpr: {error}", err=True)
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        click.echo("bpr: interrupted; the same command goes on where this one stopped.", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _refuse(found: list[str]) -> NoReturn:
+    for fault in found:
+        click.echo(f"bpr: {fault.rstrip('.')}.", err=True)
+    sys.exit(EXIT_REFUSED)
+
+
+def _collect(
+    pairs: tuple[tuple[str, str], ...], files: tuple[str, ...], run_dir: str | None
+) -> tuple[dict[str, Any], list[str]]:
+    """Bring the parameters of files and command line together: the command line has the last word."""
+    values: dict[str, Any] = {}
+    found = []
+    for file in files:
+        read, wrong = read_yaml(file)
+        values |= {str(name): from_text(str(name), value) for name, value in read.items()}
+        found += wrong
+    names = [name for name, _ in pairs] + ["run_dir"] * (run_dir is not None)
+    found += [f"{name} is set twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    values |= {name: from_text(name, value) for name, value in pairs}
+    if run_dir is not None:
+        values["run_dir"] = run_dir
+    values.setdefault("run_dir", fields()["run_dir"].default)
+    return values, found
+
+
+def read_yaml(file: str) -> tuple[dict[Any, Any], list[str]]:
+    """Read a YAML file of names and values; what is wrong with it comes back as a list of sentences."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(file).read_text("utf-8"))
+    except OSError as error:
+        return {}, [f"{file} cannot be read ({error.strerror})"]
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return {}, [f"{file} is not YAML ({' '.join(str(error).split())})"]
+    if not isinstance(content or {}, dict):
+        return {}, [f"{file} must hold names with values, such as `dim: 32`"]
+    return content or {}, []
+
+
+def _stages(only: tuple[str, ...], first: str | None) -> tuple[list[str], list[str]]:
+    """Find the notebooks to run by the beginnings of their names."""
+    if only and first:
+        return [], ["--only and --from exclude each other"]
+    found = {
+        word: [name for name in NOTEBOOKS if name.startswith(word)]
+        for word in (*only, *filter(None, [first]))
+    }
+    unknown = [
+        f"no notebook is called {word}{nearest(word, NOTEBOOKS) or ': choose among ' + ', '.join(NOTEBOOKS)}"
+        for word, names in found.items()
+        if len(names) != 1
+    ]
+    names = list(NOTEBOOKS)
+    if unknown or not found:
+        return ([] if unknown else names), unknown
+    if first:
+        return names[names.index(found[first][0]) :], []
+    return [name for name in names if [name] in found.values()], []
+
+
+def _left_out(values: dict[str, Any], stages: list[str]) -> list[str]:
+    """List the parameters of which no notebook is to run."""
+    declared, left = fields(stages), fields()
+    return [
+        f"{name} belongs to {next(book for book in NOTEBOOKS if name in fields([book]))}, which is not to run"
+        for name in values
+        if name in left and name not in declared
+    ]
+
+
+def _missing_files(values: dict[str, Any], stages: list[str]) -> list[str]:
+    """List data files that are not there, so that no notebook has to find out."""
+    from bpr_helpers.data import MOVIELENS
+
+    named = {*MOVIELENS, "synthetic", ""}
+    return [
+        f"{name} {values[name]!r} is no file in {Path.cwd()}{nearest(values[name], named)}"
+        for name in ("source", "items_source")
+        if stages[0] == "01_kcore_pruning" and values.get(name, "") not in named
+        if not resolve(Path.cwd() / values[name]).is_file()
+    ]

@@ -1,0 +1,223 @@
+"""One run: the notebooks through papermill in order, skipping what nothing has changed.
+
+A run knows notebooks, parameters and manifests, and nothing of models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from bpr_helpers.artifacts import UPSTREAM, RunFolder
+from bpr_helpers.parameters import NOTEBOOKS, per_notebook, repository_root, resolve
+
+
+class Refused(Exception):
+    """Nothing was executed, and the message says in a sentence why."""
+
+
+class Failed(Exception):
+    """A notebook did not end well; the message names it, its cell and the error's last line."""
+
+
+def run(
+    values: Mapping[str, Any],
+    stages: Sequence[str] = tuple(NOTEBOOKS),
+    *,
+    force: bool = False,
+    wait: bool = False,
+    notebooks: Path | None = None,
+) -> list[str]:
+    """Execute notebooks in order, each with the parameters that it declares.
+
+    Parameters
+    ----------
+    values : checked parameters (see `parameters.faults`), run_dir among them; the others keep their defaults
+    stages : the notebooks to run, in order
+    force : execute also what is unchanged
+    wait : wait for another run in the same folder instead of refusing
+    notebooks : folder of the notebooks; None for the course's own
+
+    Returns
+    -------
+    list of str
+        the notebooks that were executed; the others were unchanged
+
+    Raises
+    ------
+    Refused
+        Another run is in the folder, or the folder cannot be written.
+    Failed
+        A notebook failed, its kernel died, or the disk is full.
+    """
+    given, source = per_notebook(values), notebooks or repository_root() / "notebooks"
+    folder = RunFolder(values["run_dir"])
+    executed = []
+    with _one_at_a_time(folder.path, wait):
+        for number, stage in enumerate(stages, 1):
+            say = f"{number}/{len(stages)} {stage}"
+            if not force and is_current(folder, stage, given[stage], source):
+                print(f"{say}: unchanged, not run again")
+                continue
+            seconds = _execute(folder, stage, given[stage], source, say)
+            executed.append(stage)
+            print(f"{say}: {seconds:.1f} s")
+    return executed
+
+
+def is_current(folder: RunFolder, stage: str, values: Mapping[str, Any], notebooks: Path) -> bool:
+    """Tell whether executing a notebook again would change nothing.
+
+    That is so if the executed notebook is whole, came from the notebook as it is now with the same values,
+    and its stage's outputs are as they were written and made from what its inputs are now.
+    """
+    try:
+        metadata = json.loads(executed_notebook(folder, stage).read_text("utf-8"))["metadata"]
+        same = metadata["bpr"]["cells"] == _cells(notebooks / f"{stage}.ipynb")
+        if not same or not _equal(metadata["papermill"]["parameters"], values):
+            return False
+        if stage not in UPSTREAM:
+            return True
+        found = folder.read(stage)
+    except (OSError, ValueError, KeyError):
+        return False
+    return _equal(found.manifest["parameters"], values) and all(found.intact(name) for name in found)
+
+
+def executed_notebook(folder: RunFolder, stage: str) -> Path:
+    """Give the place where a run keeps the executed notebook."""
+    return folder.path / "notebooks" / f"{stage}.ipynb"
+
+
+def summary(folder: RunFolder, stages: Sequence[str]) -> str:
+    """Say what a run leaves: the metrics table, and where notebooks, model and metrics are."""
+    lines = []
+    if "04_evaluation" in stages:
+        lines += [folder.read("04_evaluation")["metrics"].to_string(), ""]
+    lines += [f"executed notebook  {_shown(executed_notebook(folder, stage))}" for stage in stages]
+    for stage, output, words in (
+        ("03_bpr_model", "model", "model"),
+        ("04_evaluation", "metrics", "metrics table"),
+    ):
+        if stage in stages:
+            lines.append(f"{words:<17}  {_shown(folder.read(stage).path(output))}")
+    return "\n".join(lines)
+
+
+@contextmanager
+def _one_at_a_time(path: Path, wait: bool) -> Iterator[None]:
+    """Hold the run folder for one run. The system frees the lock of a process that was killed."""
+    lock = FileLock(path / ".run.lock")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout as error:
+        raise Refused(
+            f"Another run is at work in {_shown(path)}: wait until it has ended, or choose another --run-dir."
+        ) from error
+    except OSError as error:
+        raise Refused(f"{path} cannot be written ({error.strerror}): choose another --run-dir.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _execute(folder: RunFolder, stage: str, values: Mapping[str, Any], notebooks: Path, say: str) -> float:
+    """Execute a notebook under a temporary name; it gets its own name when it has ended, well or not."""
+    target = executed_notebook(folder, stage)
+    running = target.with_name(f".{stage}.running.ipynb")
+    source = notebooks / f"{stage}.ipynb"
+    try:
+        target.parent.mkdir(exist_ok=True)
+        node = _papermill(source, running, values, say)
+        if stage in UPSTREAM and not _equal(folder.read(stage).manifest["parameters"], values):
+            raise ValueError(f"its stage in {folder.path} has other parameters: it did not write it")
+        node.metadata["bpr"] = {"cells": _cells(source)}
+        running.write_text(json.dumps(node, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        running.replace(target)
+    except Exception as error:
+        if running.exists():
+            running.replace(target)
+        raise Failed(
+            f"{stage} failed{_what(error, target)}\nThe notebook up to there: {_shown(target)}"
+        ) from error
+    return float(node.metadata.papermill.duration)
+
+
+def _papermill(source: Path, target: Path, values: Mapping[str, Any], say: str) -> Any:
+    """Run papermill in a thread, so that ctrl-C reaches this one, which then ends the kernel."""
+    import logging
+
+    import papermill
+    from jupyter_client.manager import AsyncKernelManager
+    from jupyter_core.utils import run_sync
+
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    # "python3" is the interpreter that runs this; encrypted, so that the kernel does not warn that it is not.
+    kernel = AsyncKernelManager(kernel_name="python3", transport_encryption="auto")
+    bar: Any = {"desc": say, "leave": False} if sys.stderr.isatty() else False
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(
+            papermill.execute_notebook,
+            str(source),
+            str(target),
+            dict(values),
+            kernel_name="python3",
+            progress_bar=bar,
+            km=kernel,
+        )
+        try:
+            return future.result()
+        finally:
+            if kernel.has_kernel:
+                run_sync(kernel.shutdown_kernel)(now=True)
+
+
+def prepare_environment(root: Path) -> None:
+    """Set what kernels inherit: where relative paths start, and a quiet, byte-compiling tensorflow."""
+    os.environ["BPR_ROOT"] = str(root)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def _what(error: Exception, notebook: Path) -> str:
+    """Name the cell and the last line of the error."""
+    if hasattr(error, "exec_count"):
+        lines = f"{error.ename}: {error.evalue}".strip().splitlines()  # type: ignore[attr-defined]
+        return f" in cell [{error.exec_count}]: {lines[-1]}"
+    if "DeadKernel" in type(error).__name__:
+        return f" in {_running_cell(notebook)}: its kernel died (out of memory, or killed)"
+    return f": {str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__}"
+
+
+def _running_cell(notebook: Path) -> str:
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    started = [c for c in cells if c["cell_type"] == "code" and c["metadata"]["papermill"]["start_time"]]
+    return f"cell [{len(started)}]"
+
+
+def _cells(notebook: Path) -> str:
+    """Fingerprint what a notebook says and does, its outputs left out."""
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    return hashlib.sha256(json.dumps([(c["cell_type"], c["source"]) for c in cells]).encode()).hexdigest()
+
+
+def _equal(recorded: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Compare parameters; the folder's own name does not matter, so that a folder can be moved."""
+    return {**recorded, "run_dir": ""} == {**values, "run_dir": ""}
+
+
+def _shown(path: Path) -> str:
+    """Write a path as short as it can be typed from where relative paths start."""
+    root = resolve(".")
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
