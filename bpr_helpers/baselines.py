@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
-from bpr_helpers.evaluation import BLOCK
+from bpr_helpers.evaluation import BLOCK, Codes, Interactions
 from bpr_helpers.matrix import InteractionMatrix, as_matrix
 
-Codes = NDArray[np.int64]
 Scores = NDArray[np.float32]
-Interactions = pd.DataFrame | InteractionMatrix
 
 
 class Random:

@@ -23,6 +23,7 @@ from bpr_helpers.matrix import InteractionMatrix
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
+Interactions = pd.DataFrame | InteractionMatrix
 Score = Callable[[Codes], NDArray[np.float32]]
 Candidates = Literal["all"] | tuple[Literal["uniform", "popularity"], int]
 
@@ -44,9 +45,7 @@ class Recommender(Protocol):
 
     matrix: InteractionMatrix
 
-    def fit(
-        self, interactions: pd.DataFrame | InteractionMatrix, *, valid: pd.DataFrame | None = None
-    ) -> Self:
+    def fit(self, interactions: Interactions, *, valid: Interactions | None = None) -> Self:
         """Learn from the interactions; `valid` is for models that choose when to stop."""
 
     def score(self, user_codes: Codes) -> NDArray[np.float32]:
@@ -101,7 +100,7 @@ def evaluate(
     recommender: Recommender,
     test: pd.DataFrame,
     *,
-    seen: pd.DataFrame | InteractionMatrix | None = None,
+    seen: Interactions | None = None,
     ks: Iterable[int] = (5, 10, 20),
     candidates: Candidates = "all",
     seed: int = 0,
@@ -175,13 +174,16 @@ def mean_interval(per_user: pd.DataFrame, *, n_resamples: int = 2000, seed: int 
     from scipy.stats import bootstrap
 
     values = per_user.to_numpy(np.float64)
+    values = values[~np.isnan(values).all(axis=1)]
     table = pd.DataFrame({"mean": per_user.mean()}, index=per_user.columns)
     if len(values) < 2:  # one user says nothing about other users
         return table.assign(low=np.nan, high=np.nan)
-    mean = np.nanmean if np.isnan(values).any() else np.mean
+    if np.isnan(values).any() and values.shape[1] > 1:  # columns differ in who has a value
+        columns = [per_user[[column]] for column in per_user]
+        return pd.concat([mean_interval(one, n_resamples=n_resamples, seed=seed) for one in columns])
     interval = bootstrap(
         (values,),
-        mean,
+        np.mean,
         n_resamples=n_resamples,
         batch=max(1, BLOCK // values.size),
         method="percentile",
@@ -823,9 +825,7 @@ def _checked_candidates(candidates: Candidates) -> tuple[str, int]:
     return kind, int(n)
 
 
-def _seen_matrix(
-    seen: pd.DataFrame | InteractionMatrix | None, matrix: InteractionMatrix
-) -> InteractionMatrix:
+def _seen_matrix(seen: Interactions | None, matrix: InteractionMatrix) -> InteractionMatrix:
     if seen is None:
         return matrix
     if isinstance(seen, InteractionMatrix):
@@ -882,7 +882,8 @@ def _by_group(per_user: pd.DataFrame, groups: pd.Series, seed: int) -> pd.DataFr
 
 def _count_groups(counts: Codes, ids: pd.Index, n: int) -> pd.Series:
     """Quantile groups of counts, labelled by the smallest and largest count in them."""
-    group = pd.qcut(counts, n, labels=False, duplicates="drop")
+    edges = np.unique(np.quantile(counts, np.linspace(0, 1, n + 1)[1:-1]))  # equal counts stay together
+    group = np.searchsorted(edges, counts)
     ends = pd.Series(counts).groupby(group).agg(["min", "max"])
     labels = [f"{low}" if low == high else f"{low} to {high}" for low, high in ends.to_numpy()]
     label_of = dict(zip(ends.index, labels, strict=True))

@@ -1,0 +1,470 @@
+"""Protocols against naive loops and scikit-learn, comparisons against SciPy, and hand-computed cases."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from bpr_helpers import evaluation as module
+from bpr_helpers.evaluation import (
+    Evaluation,
+    activity_groups,
+    average_runs,
+    beyond_accuracy,
+    by_item,
+    by_user,
+    compare,
+    compare_all,
+    evaluate,
+    full_ranks,
+    holm,
+    mean_interval,
+    mean_ndcg,
+    popularity_groups,
+    sampled_ranks,
+    tie_priority,
+    top_k,
+)
+from bpr_helpers.matrix import InteractionMatrix
+
+N_USERS, N_ITEMS = 30, 50
+
+
+class Fixed:
+    """A recommender with given scores, on integer ids that are their own codes."""
+
+    def __init__(self, scores, seen: InteractionMatrix) -> None:
+        self.scores, self.matrix = np.asarray(scores, np.float32), seen
+
+    def fit(self, interactions, *, valid=None):
+        return self
+
+    def score(self, user_codes):
+        return self.scores[user_codes]
+
+
+def pairs(rows) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["user_id", "item_id"])
+
+
+def matrix_of(rows, n_users=N_USERS, n_items=N_ITEMS) -> InteractionMatrix:
+    everything = pairs([(u % n_users, i % n_items) for u, i in enumerate(range(n_users * n_items))])
+    ids = InteractionMatrix(
+        np.arange(n_users), np.arange(n_items), InteractionMatrix.from_frame(everything).csr
+    )
+    return InteractionMatrix.from_frame(pairs(rows), like=ids)
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[pd.DataFrame, pd.DataFrame, InteractionMatrix]:
+    rng = np.random.default_rng(1)
+    frame = pairs(rng.integers(0, (N_USERS, N_ITEMS), (700, 2))).drop_duplicates(ignore_index=True)
+    held_out = rng.random(len(frame)) < 0.3
+    return frame[~held_out], frame[held_out], matrix_of(frame[~held_out].to_numpy())
+
+
+def codes(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    ordered = frame.sort_values(["user_id", "item_id"])
+    return ordered["user_id"].to_numpy(), ordered["item_id"].to_numpy()
+
+
+def naive_list(scores, seen: InteractionMatrix, user: int, seed: int) -> np.ndarray:
+    unseen = np.setdiff1d(np.arange(seen.n_items), seen.csr[user].indices)
+    return unseen[np.lexsort((tie_priority(seen.n_items, seed)[unseen], -scores[user, unseen]))]
+
+
+@pytest.mark.parametrize("block", [1, 3 * N_ITEMS, 2**22])
+@pytest.mark.parametrize("levels", [1, 3, 10**6])
+def test_ranks_and_lists_agree_with_a_naive_sort(data, monkeypatch, block, levels):
+    monkeypatch.setattr(module, "BLOCK", block)
+    _, test, seen = data
+    scores = np.random.default_rng(levels).integers(0, levels, (N_USERS, N_ITEMS)).astype(np.float32)
+    users, items = codes(test)
+    found = full_ranks(lambda u: scores[u], seen, users, items, seed=3)
+    lists = top_k(lambda u: scores[u], seen, np.arange(N_USERS), 45, seed=3)
+    for user, item, rank, higher, equal, n_candidates in zip(users, items, *found, strict=True):
+        expected = naive_list(scores, seen, user, seed=3)
+        others = scores[user, expected]
+        assert rank == np.flatnonzero(expected == item)[0] + 1
+        assert higher == (others > scores[user, item]).sum()
+        assert equal == (others == scores[user, item]).sum() - 1
+        assert n_candidates == len(expected)
+        assert [i for i in lists[user] if i >= 0] == expected[:45].tolist()
+
+
+def test_auc_of_an_evaluation_agrees_with_scikit_learn(data):
+    roc_auc_score = pytest.importorskip("sklearn.metrics").roc_auc_score
+    _, test, seen = data
+    scores = np.random.default_rng(0).integers(0, 9, (N_USERS, N_ITEMS))
+    found = evaluate(Fixed(scores, seen), test).per_user["auc"]
+    for user, auc in found.items():
+        unseen = np.setdiff1d(np.arange(N_ITEMS), seen.csr[user].indices)
+        relevant = np.isin(unseen, test.loc[test["user_id"] == user, "item_id"])
+        assert auc == pytest.approx(roc_auc_score(relevant, scores[user, unseen]), abs=1e-12)
+
+
+def test_an_evaluation_by_hand():
+    seen = matrix_of([(0, 0), (1, 1), (2, 2)], 3, 6)
+    scores = [[9, 5, 4, 3, 2, 1], [6, 5, 4, 3, 2, 1], [0, 0, 0, 0, 0, 0]]
+    test = pairs([(0, 2), (0, 5), (1, 0)])  # user 2 has no test item; user 0's list is 1 2 3 4 5
+    found = evaluate(Fixed(scores, seen), test, ks=(2,))
+    assert found.per_user.index.tolist() == [0, 1] and found.per_user.index.name == "user_id"
+    assert found.ranks["rank"].tolist() == [2, 5, 1]
+    assert found.per_user["recall@2"].tolist() == [0.5, 1]
+    assert found.per_user["precision@2"].tolist() == [0.5, 0.5]
+    assert found.per_user["ndcg@2"].tolist() == pytest.approx([1 / np.log2(3) / (1 + 1 / np.log2(3)), 1])
+    assert found.per_user["map@2"].tolist() == [0.25, 1]
+    assert found.per_user["mrr@2"].tolist() == [0.5, 1]
+    assert found.per_user["auc"].tolist() == pytest.approx([2 / 6, 1])
+    assert found.summary().loc["hit@2", "mean"] == 1
+
+
+def test_the_order_of_test_rows_and_repeated_rows_do_not_matter(data):
+    _, test, seen = data
+    model = Fixed(np.random.default_rng(0).random((N_USERS, N_ITEMS)), seen)
+    shuffled = pd.concat([test, test.head(5)]).sample(frac=1, random_state=0)
+    pd.testing.assert_frame_equal(evaluate(model, test).per_user, evaluate(model, shuffled).per_user)
+
+
+def test_unknown_and_seen_items_stay_relevant_and_are_counted():
+    seen = matrix_of([(0, 0), (1, 1)], 2, 5)
+    test = pairs([(0, 1), (0, 99), (0, 0), (77, 1), (77, 2), (1, 98)])
+    found = evaluate(Fixed([[5, 4, 3, 2, 1]] * 2, seen), test, ks=(3,))
+    assert found.counts == {
+        "users": 2,
+        "interactions": 4,
+        "unknown_users": 1,
+        "interactions_of_unknown_users": 2,
+        "interactions_with_unknown_items": 2,
+        "interactions_seen_before": 1,
+    }
+    assert found.per_user["recall@3"].tolist() == pytest.approx([1 / 3, 0])
+    assert found.per_user.loc[0, "ndcg@3"] == pytest.approx(1 / (1 + 1 / np.log2(3) + 1 / 2))
+    assert found.per_user.loc[0, "auc"] == 1 and np.isnan(found.per_user.loc[1, "auc"])
+    assert found.summary().loc["auc", "mean"] == 1  # a user without a value is in no mean
+
+
+@pytest.mark.parametrize("candidates", ["all", ("uniform", 10), ("popularity", 10)])
+def test_constant_scores_rank_like_chance(candidates):
+    rng = np.random.default_rng(0)
+    rows = [(u, i) for u in range(400) for i in rng.choice(80, 24, replace=False)]
+    train, test = [r for n, r in enumerate(rows) if n % 24], [r for n, r in enumerate(rows) if n % 24 == 0]
+    model = Fixed(np.zeros((400, 80)), matrix_of(train, 400, 80))
+    n_candidates = 80 - 23 if candidates == "all" else 11
+    found = evaluate(model, pairs(test), ks=(5,), candidates=candidates).per_user
+    assert (found["auc"] == 0.5).all()
+    error = np.sqrt(5 / n_candidates / 400)  # at most a standard deviation of the mean of 400 coin flips
+    assert abs(found["hit@5"].mean() - 5 / n_candidates) < 4 * error
+
+
+def test_ties_follow_the_seed_and_not_the_order_of_items(data):
+    _, test, seen = data
+    constant = Fixed(np.ones((N_USERS, N_ITEMS)), seen)
+    first, again, other = (evaluate(constant, test, seed=seed).ranks for seed in (0, 0, 1))
+    pd.testing.assert_frame_equal(first, again)
+    assert not first["rank"].equals(other["rank"])
+    assert abs(stats.spearmanr(first["item_id"], first["rank"]).statistic) < 0.3
+
+
+def test_seen_may_be_more_than_the_model_was_fitted_on(data):
+    train, test, seen = data
+    model = Fixed(np.random.default_rng(0).random((N_USERS, N_ITEMS)), seen)
+    first, second = test.iloc[::2], test.iloc[1::2]
+    more = pd.concat([train, first])
+    narrower = evaluate(model, second, seen=more)
+    by_matrix = evaluate(model, second, seen=InteractionMatrix.from_frame(more, like=seen))
+    pd.testing.assert_frame_equal(narrower.per_user, by_matrix.per_user)
+    usual = evaluate(model, second)
+    assert (narrower.ranks["rank"] <= usual.ranks["rank"]).all()
+    assert (narrower.ranks["rank"] < usual.ranks["rank"]).any()
+
+
+def test_mean_ndcg_is_that_of_evaluate_and_takes_some_users(data):
+    _, test, seen = data
+    model = Fixed(np.random.default_rng(0).random((N_USERS, N_ITEMS)), seen)
+    valid = InteractionMatrix.from_frame(test, like=seen)
+    per_user = evaluate(model, test).per_user["ndcg@10"]
+    assert mean_ndcg(model.score, seen, valid) == pytest.approx(per_user.mean(), abs=1e-15)
+    some = np.array([9, 3, 4])
+    assert mean_ndcg(model.score, seen, valid, users=some) == pytest.approx(per_user[some].mean(), abs=1e-15)
+
+
+@pytest.mark.parametrize("weights", [None, "popularity"])
+def test_sampled_candidates_agree_with_a_naive_count(data, monkeypatch, weights):
+    """With as many candidates as there are, sampling is the full ranking without the other test items."""
+    _, test, seen = data
+    scores = np.random.default_rng(2).integers(0, 30, (N_USERS, N_ITEMS)).astype(np.float32)
+    users, items = codes(test)
+    weights = None if weights is None else np.bincount(seen.csr.indices, minlength=N_ITEMS) + 1.0
+    found = sampled_ranks(lambda u: scores[u], seen, users, items, N_ITEMS, weights)
+    for user, item, rank, n_candidates in zip(users, items, found.rank, found.n_candidates, strict=True):
+        others = [i for i in items[users == user] if i != item]
+        expected = [i for i in naive_list(scores, seen, user, seed=0) if i not in others]
+        assert rank == expected.index(item) + 1 and n_candidates == len(expected)
+
+
+def test_sampled_candidates_are_drawn_without_replacement_by_weight():
+    """Successive draws: chances of the first two of four items, worked out, against 20,000 draws."""
+    weights, n = np.array([1.0, 2, 3, 4, 0, 9]), 20_000
+    forbidden = np.tile([False, False, False, False, False, True], (n, 1))
+    drawn, allowed = module._draw_candidates(forbidden, weights, 2, np.random.default_rng(0))
+    assert allowed.all() and (drawn[:, 0] != drawn[:, 1]).all() and drawn.max() == 3
+    chance = weights[:4] / 10
+    both = chance + [
+        sum(chance[j] * chance[i] / (1 - chance[j]) for j in range(4) if j != i) for i in range(4)
+    ]
+    seen = np.bincount(drawn.ravel(), minlength=4)
+    assert np.abs(seen / n - both).max() < 4 * np.sqrt(0.25 / n)
+
+
+def test_uniform_candidates_are_uniform():
+    forbidden = np.zeros((5_000, 8), bool)
+    forbidden[:, 3] = True
+    drawn, _ = module._draw_candidates(forbidden, np.ones(8), 2, np.random.default_rng(0))
+    counts = np.bincount(drawn.ravel(), minlength=8)
+    assert counts[3] == 0
+    assert stats.chisquare(np.delete(counts, 3)).pvalue > 0.001
+
+
+def test_fewer_candidates_than_asked_for_are_taken_as_they_are():
+    drawn, allowed = module._draw_candidates(
+        np.array([[True, False, True]]), np.ones(3), 9, np.random.default_rng(0)
+    )
+    assert drawn[allowed].tolist() == [1]
+
+
+def test_two_models_are_ranked_against_the_same_candidates(data):
+    _, test, seen = data
+    scores = np.random.default_rng(0).random((N_USERS, N_ITEMS))
+    a, b = (evaluate(Fixed(s, seen), test, candidates=("uniform", 10)).ranks for s in (scores, 2 * scores))
+    pd.testing.assert_frame_equal(a, b)
+    other = evaluate(Fixed(scores, seen), test, candidates=("uniform", 10), seed=1).ranks
+    assert not a["rank"].equals(other["rank"])
+
+
+def test_sampled_metrics_average_over_the_test_items_of_a_user(data):
+    _, test, seen = data
+    model = Fixed(np.random.default_rng(0).random((N_USERS, N_ITEMS)), seen)
+    found = evaluate(model, test, candidates=("uniform", 10), ks=(3,))
+    expected = (found.ranks["rank"] <= 3).groupby(found.ranks["user_id"]).mean()
+    np.testing.assert_allclose(found.per_user["recall@3"], expected)
+    np.testing.assert_allclose(found.per_user["hit@3"], expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"ks": (0,)}, "cut-offs"),
+        ({"ks": ()}, "cut-offs"),
+        ({"candidates": "some"}, "candidates"),
+        ({"candidates": ("uniform", 0)}, "candidates"),
+        ({"candidates": ("seen", 5)}, "candidates"),
+        ({"test": pairs([(999, 1)])}, "No test user is known"),
+        ({"test": pairs([(1, 1)]).rename(columns={"item_id": "movie"})}, "no column item_id"),
+        ({"seen": matrix_of([(0, 0)], 2, 3)}, "seen has other users or items"),
+    ],
+)
+def test_senseless_requests_are_refused_in_a_sentence(data, change, told):
+    _, test, seen = data
+    arguments = {"test": test, **change}
+    with pytest.raises(ValueError, match=told):
+        evaluate(Fixed(np.ones((N_USERS, N_ITEMS)), seen), **arguments)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("candidates", ["all", ("uniform", 5)])
+def test_scores_that_are_not_finite_are_refused(data, bad, candidates):
+    _, test, seen = data
+    scores = np.random.default_rng(0).random((N_USERS, N_ITEMS))
+    user = int(test["user_id"].iloc[0])
+    scores[user, np.setdiff1d(np.arange(N_ITEMS), seen.csr[user].indices)[0]] = bad
+    with pytest.raises(ValueError, match="not all finite"):
+        evaluate(Fixed(scores, seen), test, candidates=candidates)
+
+
+def test_scores_of_a_wrong_shape_are_refused(data):
+    _, test, seen = data
+    with pytest.raises(ValueError, match="one row per user and one column per item"):
+        evaluate(Fixed(np.ones((N_USERS, N_ITEMS - 1)), seen), test)
+
+
+def test_a_recommenders_own_array_is_left_alone(data):
+    _, test, seen = data
+    scores = np.random.default_rng(0).random((N_USERS, N_ITEMS)).astype(np.float32)
+    before = scores.copy()
+    full_ranks(lambda users: scores[: len(users)], seen, *codes(test))
+    np.testing.assert_array_equal(scores, before)
+
+
+# Intervals, comparisons, groups
+
+
+def evaluation_of(values, metric="ndcg@10") -> Evaluation:
+    per_user = pd.DataFrame({metric: values}, index=pd.RangeIndex(len(values), name="user_id"))
+    ranks = pd.DataFrame({"user_id": per_user.index, "item_id": 0, "rank": np.inf})
+    return Evaluation(per_user, ranks, {"users": len(values)})
+
+
+def test_the_interval_agrees_with_the_normal_one_and_covers_the_mean():
+    values = np.random.default_rng(0).exponential(1, 2000)
+    row = mean_interval(pd.DataFrame({"x": values})).loc["x"]
+    error = 1.96 * values.std() / np.sqrt(2000)
+    assert row["mean"] == pytest.approx(values.mean())
+    assert [row["low"], row["high"]] == pytest.approx(
+        [values.mean() - error, values.mean() + error], abs=0.005
+    )
+    assert mean_interval(pd.DataFrame({"x": values})).equals(mean_interval(pd.DataFrame({"x": values})))
+    assert mean_interval(pd.DataFrame({"x": [*values, np.nan]})).equals(
+        mean_interval(pd.DataFrame({"x": values}))
+    )
+    assert mean_interval(pd.DataFrame({"x": [1.0]})).loc["x"].isna().tolist() == [False, True, True]
+
+
+def test_intervals_hold_in_nineteen_of_twenty_samples():
+    rng = np.random.default_rng(0)
+    samples = pd.DataFrame(rng.exponential(1, (200, 400)))  # 400 samples of 200 users
+    table = mean_interval(samples, n_resamples=500)
+    covered = ((table["low"] <= 1) & (table["high"] >= 1)).mean()
+    assert 0.90 <= covered <= 0.98
+
+
+def test_a_comparison_is_paired():
+    """The same shift: unpaired noise hides it, paired it is certain."""
+    rng = np.random.default_rng(0)
+    base = rng.random(200)
+    shifted = evaluation_of(base + 0.01 + rng.normal(0, 0.01, 200))
+    found = compare(shifted, evaluation_of(base))
+    assert found.n_users == 200 and found.mean_a - found.mean_b == pytest.approx(found.difference)
+    assert 0 < found.low < found.difference < found.high < 0.02
+    assert found.p_value == pytest.approx(2 / 10_000)  # the smallest that 9,999 draws can show, in two tails
+    back = compare(evaluation_of(base), shifted)
+    assert back.difference == -found.difference
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.15, 0.4])
+def test_the_p_value_agrees_with_scipys_exact_test(shift):
+    difference = np.random.default_rng(1).normal(shift, 0.4, 13)  # 8,192 sign flips: SciPy takes them all
+    exact = stats.permutation_test(
+        (difference,), lambda x, axis: x.mean(axis=axis), permutation_type="samples", vectorized=True
+    )
+    found = compare(evaluation_of(difference), evaluation_of(np.zeros(13)))
+    assert found.p_value == pytest.approx(exact.pvalue, abs=4 * np.sqrt(0.25 / 9_999))
+
+
+def test_equal_models_are_not_told_apart():
+    values = np.random.default_rng(0).random(50)
+    found = compare(evaluation_of(values), evaluation_of(values))
+    assert found.difference == found.low == found.high == 0 and found.p_value == 1
+
+
+def test_a_comparison_takes_the_users_of_both():
+    a, b = evaluation_of([0.5, 0.1, np.nan, 0.4]), evaluation_of([0.2, 0.3, 0.3])
+    assert compare(a, b).n_users == 2
+    with pytest.raises(ValueError, match="no metric 'ndcg@7': choose one of ndcg@10"):
+        compare(a, b, metric="ndcg@7")
+    with pytest.raises(ValueError, match="1 users have ndcg@10 in both"):
+        compare(a, evaluation_of([0.2]))
+
+
+def test_holm_by_hand():
+    # 0.01 * 4, 0.02 * 3, then 0.03 * 2 = 0.06 (not below the one before), 0.04 * 1 raised to 0.06
+    np.testing.assert_allclose(holm(np.array([0.04, 0.01, 0.03, 0.02])), [0.06, 0.04, 0.06, 0.06])
+    np.testing.assert_allclose(holm(np.array([0.9, 0.8])), [1, 1])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=10))
+def test_holm_lies_between_no_correction_and_bonferroni(p_values):
+    p_values = np.array(p_values)
+    adjusted = holm(p_values)
+    assert (adjusted >= p_values).all() and (adjusted <= np.minimum(1, p_values * len(p_values))).all()
+    assert (np.argsort(adjusted, kind="stable") == np.argsort(p_values, kind="stable")).all() or (
+        np.diff(adjusted[np.argsort(p_values)]) >= 0
+    ).all()
+
+
+def test_many_models_in_one_table():
+    rng = np.random.default_rng(0)
+    base = rng.random(100)
+    models = {name: evaluation_of(base + shift) for name, shift in [("a", 0), ("b", 0.1), ("c", 0.2)]}
+    every = compare_all(models, n_resamples=999)
+    assert every.index.tolist() == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert every["difference"].tolist() == pytest.approx([-0.1, -0.2, -0.1])
+    np.testing.assert_allclose(every["p_holm"], holm(every["p_value"].to_numpy()))
+    assert compare_all(models, against="b", n_resamples=99).index.tolist() == [("a", "b"), ("c", "b")]
+    with pytest.raises(ValueError, match="no model 'z' among a, b, c"):
+        compare_all(models, against="z")
+
+
+def test_runs_are_averaged_per_user_before_anything_is_resampled():
+    rng = np.random.default_rng(0)
+    user = rng.normal(0, 1, 300)
+    runs = [evaluation_of(user + rng.normal(0, 0.1, 300)) for _ in range(5)]
+    averaged = average_runs(runs)
+    assert len(averaged.per_user) == 300 and averaged.counts["users"] == 1500
+    expected = np.mean([run.per_user["ndcg@10"] for run in runs], axis=0)
+    np.testing.assert_allclose(averaged.per_user["ndcg@10"], expected)
+    low, high = averaged.summary().loc["ndcg@10", ["low", "high"]]
+    assert high - low == pytest.approx(2 * 1.96 / np.sqrt(300), rel=0.15)  # not 1 / sqrt(5) of it
+    with pytest.raises(ValueError, match="no run"):
+        average_runs([])
+    with pytest.raises(ValueError, match="different metrics"):
+        average_runs([runs[0], evaluation_of(user, "recall@10")])
+
+
+def test_a_user_of_some_runs_counts_with_these():
+    averaged = average_runs([evaluation_of([1.0, 3.0]), evaluation_of([2.0])])
+    assert averaged.per_user["ndcg@10"].tolist() == [1.5, 3.0]
+
+
+def test_by_user_summarizes_each_group():
+    found = by_user(
+        evaluation_of([0.0, 0.2, 0.9, 0.7]), pd.Series({0: "few", 1: "few", 2: "many", 3: "many"})
+    )
+    assert found.loc[("few", "ndcg@10"), "mean"] == pytest.approx(0.1)
+    assert found.loc[("many", "ndcg@10"), "mean"] == pytest.approx(0.8)
+    assert found["n_users"].tolist() == [2, 2]
+
+
+def test_by_item_is_recall_among_the_test_items_of_the_group():
+    ranks = pd.DataFrame(
+        {"user_id": [1, 1, 1, 2, 2], "item_id": list("abcab"), "rank": [1, 5, 20, 11, np.inf]}
+    )
+    groups = pd.Series({"a": "head", "b": "tail", "c": "tail"})
+    found = by_item(Evaluation(pd.DataFrame(), ranks, {}), groups)
+    assert found.loc[("head", "recall@10"), "mean"] == pytest.approx((1 + 0) / 2)
+    assert found.loc[("tail", "recall@10"), "mean"] == pytest.approx((1 / 2 + 0) / 2)
+
+
+def test_groups_by_count_are_ordered_and_named_by_their_ends():
+    rows = [(u, i) for u in range(8) for i in range(u + 1)]  # user u has u + 1 items, item i has 8 - i users
+    matrix = InteractionMatrix.from_frame(pairs(rows))
+    activity = activity_groups(matrix, 4)
+    assert activity.cat.categories.tolist() == ["1 to 2", "3 to 4", "5 to 6", "7 to 8"]
+    assert activity[0] == "1 to 2" and activity[7] == "7 to 8"
+    assert popularity_groups(matrix, 4)[0] == "7 to 8"
+    alike = InteractionMatrix.from_frame(pairs([(0, 1), (1, 2)]))
+    assert activity_groups(alike).tolist() == ["1", "1"]
+
+
+def test_beyond_accuracy_of_one_list_for_everybody():
+    seen = matrix_of([(u, 0) for u in range(3)] + [(0, 5)], 3, 6)
+    found = beyond_accuracy(Fixed([[0, 9, 8, 0, 0, 0]] * 3, seen), k=2, vectors=np.eye(6))
+    assert found["coverage"] == pytest.approx(2 / 6) and found["distance"] == 1
+    assert found["popularity"] == 0 and found["novelty"] == pytest.approx(np.log2(3))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 9), st.integers(0, 10**6))
+def test_any_small_case_is_bounded_and_counts_every_test_item(n_users, n_items, seed):
+    rng = np.random.default_rng(seed)
+    everything = pairs([(u, i) for u in range(n_users) for i in range(n_items)])
+    test = everything.sample(rng.integers(1, len(everything) + 1), random_state=seed)
+    seen = InteractionMatrix.from_frame(
+        everything.drop(test.index), like=InteractionMatrix.from_frame(everything)
+    )
+    found = evaluate(Fixed(rng.integers(0, 3, (n_users, n_items)), seen), test, ks=(1, 3))
+    assert found.counts["users"] == test["user_id"].nunique() and len(found.ranks) == len(test)
+    assert found.per_user.drop(columns="auc").notna().all(axis=None)
+    assert ((found.per_user.fillna(0) >= 0) & (found.per_user.fillna(0) <= 1 + 1e-12)).all(axis=None)
