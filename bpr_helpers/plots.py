@@ -277,6 +277,7 @@ def forest(
         ax.annotate(f"{mean:.3f}", (mean, place), xytext=(0, 7), textcoords="offset points", ha="center")
     ax.set_yticks(places, table.index)
     ax.set_ylim(len(table) - 0.5, -0.7)
+    ax.set_ylabel("model, the best on top")
     ax.set_xlabel(f"{_spoken(metric)}, mean over users and 95 % interval")
     ax.set_title(
         title or f"{_spoken(metric)}: {table.index[0]} has the highest mean, {table.index[-1]} the lowest"
@@ -375,7 +376,8 @@ def embedding_map(
     )
     if groups is not None:
         _legend(ax)
-    _write_labels(ax, plane, labels or {})
+    if labels:
+        _write_labels(ax, plane, labels)
     return ax
 
 
