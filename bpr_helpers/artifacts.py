@@ -43,8 +43,9 @@ class Stage(Mapping[str, Any]):
         self.folder = folder
         try:
             self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))
-            self.outputs: dict[str, dict[str, str]] = self.manifest["outputs"]
-        except (OSError, ValueError, KeyError) as error:
+            self.outputs: dict[str, dict[str, str]]
+            self.outputs, _, _ = (dict(self.manifest[part]) for part in ("outputs", "parameters", "inputs"))
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{folder} has no readable manifest.json: rerun notebook {folder.name}."
             ) from error
