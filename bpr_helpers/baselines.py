@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
-from bpr_helpers.evaluation import BLOCK, Codes, Interactions
+from bpr_helpers.evaluation import BLOCK, Codes, Interactions, like_lengths
 from bpr_helpers.matrix import InteractionMatrix, as_matrix
 
 Scores = NDArray[np.float32]
@@ -196,7 +196,7 @@ class IALS:
         everything = self.alpha0 * (fixed.T @ fixed)  # (dim, dim)
         strengths = self.l2 * (lengths + self.alpha0 * len(fixed)) ** self.nu
         solved = np.empty((len(lengths), self.dim), np.float32)
-        for rows in _like_lengths(lengths, BLOCK // self.dim):
+        for rows in like_lengths(lengths, BLOCK // self.dim):
             places = np.arange(lengths[rows].max())
             own = places < lengths[rows, None]
             columns = np.full(own.shape, len(fixed))
@@ -210,18 +210,6 @@ class IALS:
     def score(self, user_codes: Codes) -> Scores:
         """Scores of all items: float32, (len(user_codes), n_items), near 1 for what a user would have."""
         return self.user_vectors[user_codes] @ self.item_vectors.T
-
-
-def _like_lengths(lengths: Codes, budget: int) -> list[Codes]:
-    """Rows in groups of similar length, at most `budget` entries per group once padded to the longest."""
-    order = np.argsort(lengths, kind="stable")
-    groups, start = [], 0
-    while start < len(order):
-        padded = np.maximum(lengths[order[start:]], 1) * np.arange(1, len(order) - start + 1)
-        size = max(1, int(np.searchsorted(padded, budget, side="right")))
-        groups.append(order[start : start + size])
-        start += size
-    return groups
 
 
 def _require(condition: bool, sentence: str) -> None:

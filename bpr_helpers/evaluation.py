@@ -580,10 +580,33 @@ def per_user_metrics(
     """
     starts = _run_starts(users)
     sizes = np.diff(starts, append=len(users))
-    chunk = max(1, BLOCK // max(1, sizes.max(initial=1)))  # a chunk is padded to one width
-    parts = [slice(first, first + chunk) for first in range(0, max(1, len(starts)), chunk)]
-    frames = [_padded_metrics(ranks, starts[part], sizes[part], tuple(ks), tuple(names)) for part in parts]
-    return pd.concat(frames, ignore_index=True).set_axis(users[starts], axis=0)
+    groups = like_lengths(sizes, BLOCK // 8)  # a group is padded to one width
+    frames = [_padded_metrics(ranks, starts[g], sizes[g], tuple(ks), tuple(names)) for g in groups]
+    table = pd.concat(frames).set_axis(np.concatenate(groups), axis=0).sort_index()
+    return table.set_axis(users[starts], axis=0)
+
+
+def like_lengths(lengths: Codes, budget: int) -> list[Codes]:
+    """Group rows of similar length, so that padding a group to its longest row wastes little.
+
+    Parameters
+    ----------
+    lengths : int array (n,)
+    budget : int, entries that a group may have once it is padded; a single row may have more
+
+    Returns
+    -------
+    list of int arrays, the rows of each group; one empty group where there is no row
+    """
+    order = np.argsort(lengths, kind="stable")
+    groups: list[Codes] = []
+    start = 0
+    while start < len(order) or not groups:
+        padded = np.maximum(lengths[order[start:]], 1) * np.arange(1, len(order) - start + 1)
+        size = max(1, int(np.searchsorted(padded, budget, side="right")))
+        groups.append(order[start : start + size])
+        start += size
+    return groups
 
 
 class _Block(NamedTuple):
@@ -752,12 +775,13 @@ def _top_k_block(
 def _padded_metrics(
     ranks: Ranks, starts: Codes, sizes: Codes, ks: tuple[int, ...], names: tuple[str, ...]
 ) -> pd.DataFrame:
-    where = np.arange(sizes.max(initial=0)) < sizes[:, None]  # (users, widest), True where there is an item
-    every = slice(starts[0], starts[-1] + sizes[-1]) if len(starts) else slice(0)
+    place = np.arange(sizes.max(initial=0))
+    where = place < sizes[:, None]  # (users, widest), True where there is an item
+    source = (starts[:, None] + place)[where]
 
     def pad(values: Floats) -> Floats:
         padded = np.full(where.shape, np.nan)
-        padded[where] = values[every]
+        padded[where] = values[source]
         return padded
 
     rank = pad(ranks.rank)
