@@ -12,10 +12,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it once, 
 from bpr_helpers.baselines import EASE, IALS, ItemKNN, Popularity, Random
 from bpr_helpers.bpr import BPR
 from bpr_helpers.data import drop_unknown_titles, load_interactions, load_items, synthetic_interactions
-from bpr_helpers.evaluation import evaluate
+from bpr_helpers.evaluation import compare, evaluate
 from bpr_helpers.matrix import InteractionMatrix
 from bpr_helpers.pruning import k_core
 from bpr_helpers.recommend import because_you_liked, recommend, similar_items
+from bpr_helpers.splitting import split_global_time, split_leave_last, split_per_user, split_report
 
 __all__ = [
     "BPR",
@@ -26,6 +27,7 @@ __all__ = [
     "Popularity",
     "Random",
     "because_you_liked",
+    "compare",
     "drop_unknown_titles",
     "evaluate",
     "k_core",
@@ -33,5 +35,9 @@ __all__ = [
     "load_items",
     "recommend",
     "similar_items",
+    "split_global_time",
+    "split_leave_last",
+    "split_per_user",
+    "split_report",
     "synthetic_interactions",
 ]

@@ -78,7 +78,7 @@ class BPRModel(keras.Model):
     @property
     def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """User vectors (n_users, dim), item vectors (n_items, dim) and item biases (n_items,) as arrays."""
-        return tuple(np.asarray(table) for table in (self.user_vectors, self.item_vectors, self.item_biases))
+        return tuple(table.numpy() for table in (self.user_vectors, self.item_vectors, self.item_biases))
 
     def call(self, pairs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """Scores of pairs: user codes (b,) and item codes (b,) -> (b,)."""

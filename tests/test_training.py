@@ -1,0 +1,178 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bpr_helpers.bpr import BPR
+from bpr_helpers.data import synthetic_interactions
+from bpr_helpers.matrix import InteractionMatrix
+from bpr_helpers.sampling import make_sampler
+from bpr_helpers.training import KerasOptimizer, RowAdagrad, epoch_batches, recency_weights
+
+SMALL = {"dim": 8, "batch_size": 64}
+
+
+@pytest.fixture(scope="module")
+def interactions() -> pd.DataFrame:
+    return synthetic_interactions(60, 40, 900, seed=3)
+
+
+def bits_of(bpr: BPR) -> bytes:
+    return b"".join(table.tobytes() for table in (bpr.user_vectors, bpr.item_vectors, bpr.item_biases))
+
+
+@given(st.integers(2, 200), st.integers(1, 50), st.integers(1, 4))
+@settings(max_examples=40, deadline=None)
+def test_an_epoch_holds_every_positive_once(n: int, batch_size: int, steps_per_call: int) -> None:
+    matrix = InteractionMatrix.from_frame(pd.DataFrame({"user_id": np.arange(n) % 17, "item_id": range(n)}))
+    weights = np.linspace(1, 2, n, dtype=np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bpr_helpers.training.STEPS_PER_CALL", steps_per_call)
+        rng = np.random.default_rng(0)
+        pieces = list(epoch_batches(matrix, weights, make_sampler("shared", matrix), batch_size, rng))
+    assert len({piece[0].shape for piece in pieces}) == 1  # so that one compiled program takes them all
+    users, positives, counts = (np.concatenate([piece[i].ravel() for piece in pieces]) for i in (0, 1, 3))
+    found = sorted(zip(users[counts > 0], positives[counts > 0], counts[counts > 0], strict=True))
+    assert found == sorted(zip(*matrix.csr.nonzero(), weights, strict=True))
+    assert sum(piece[4] for piece in pieces) == -(-n // batch_size)
+
+
+def test_recency_weights_by_hand() -> None:
+    frame = pd.DataFrame(
+        {
+            "user_id": [2, 1, 1, 1, 1],
+            "item_id": [9, 3, 1, 2, 0],
+            "timestamp": pd.to_datetime([5, 1, 3, 2, 2], unit="s"),
+        }
+    )
+    weights = recency_weights(InteractionMatrix.from_frame(frame), 1.5)
+    later = np.array([1.5, 0, 1.5, 3]) / 4  # of user 1's items 0, 1, 2, 3: items 0 and 2 share their second
+    expected = np.exp(-1.5 * later)
+    assert weights[:4] == pytest.approx(expected / expected.mean())
+    assert weights[4] == 1  # an only positive counts in full
+
+
+def test_without_recency_or_without_times_all_positives_count_alike(interactions: pd.DataFrame) -> None:
+    timed = InteractionMatrix.from_frame(interactions)
+    timeless = InteractionMatrix.from_frame(interactions.drop(columns="timestamp"))
+    assert (recency_weights(timed, 0.0) == 1).all()
+    assert (recency_weights(timeless, 3.0) == 1).all()
+    assert recency_weights(timed, 3.0).std() > 0.1
+
+
+def test_row_adagrad_equals_dense_adagrad_of_keras() -> None:
+    rng = np.random.default_rng(0)
+    start = tuple(rng.normal(size=shape).astype(np.float32) for shape in ((30, 4), (50, 4), (50,)))
+    ours = RowAdagrad(0.1, initial_accumulator=0.01)
+    theirs = KerasOptimizer(keras.optimizers.Adagrad(0.1, initial_accumulator_value=0.01))
+    states = [(optimizer, start, optimizer.start(start)) for optimizer in (ours, theirs)]
+    for _ in range(5):
+        rows = tuple(rng.integers(size, size=8) for size in (30, 50, 50))  # with repeats
+        gradients = tuple(rng.normal(size=(8, *table.shape[1:])).astype(np.float32) for table in start)
+        states = [(o, *o.step(tables, slots, rows, gradients)) for o, tables, slots in states]
+    for mine, other, first in zip(states[0][1], states[1][1], start, strict=True):
+        assert np.asarray(mine) == pytest.approx(np.asarray(other), abs=1e-6)
+        assert np.abs(np.asarray(mine) - first).max() > 0.1
+
+
+def test_large_tables_are_updated_row_by_row_to_the_same_result() -> None:
+    rng = np.random.default_rng(1)
+    rows, gradient = np.array([3, 3, 7]), rng.normal(size=(3, 4)).astype(np.float32)
+    small = rng.normal(size=(8, 4)).astype(np.float32)
+    large = np.vstack([small, np.ones((10_000, 4), np.float32)])
+    optimizer = RowAdagrad(0.1)
+    for table in (small, large):
+        (new,), slots = optimizer.step((table,), optimizer.start((table,)), (rows,), (gradient,))
+        (again,), _ = optimizer.step((new,), slots, (rows,), (gradient,))
+        if table is small:
+            expected = np.asarray(again)
+    assert np.asarray(again)[:8] == pytest.approx(expected, abs=1e-6)
+    assert (np.asarray(again)[8:] == 1).all()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", keras.optimizers.SGD(0.05, momentum=0.9)])
+def test_keras_optimizers_train(interactions: pd.DataFrame, optimizer: object) -> None:
+    bpr = BPR(**SMALL, optimizer=optimizer, learning_rate=0.01, epochs=4).fit(interactions)  # type: ignore[arg-type]
+    assert bpr.history["loss"].is_monotonic_decreasing
+    again = BPR(**SMALL, optimizer=optimizer, learning_rate=0.01, epochs=4).fit(interactions)  # type: ignore[arg-type]
+    assert bits_of(bpr) == bits_of(again)  # an optimizer given as an object starts afresh in every fit
+
+
+def test_averaging_is_the_running_average_over_epochs(interactions: pd.DataFrame) -> None:
+    last = [BPR(**SMALL, averaging=0, epochs=epochs).fit(interactions).user_vectors for epochs in (1, 2, 3)]
+    averaged = BPR(**SMALL, averaging=0.5, epochs=3).fit(interactions).user_vectors
+    assert averaged == pytest.approx(last[0] / 4 + last[1] / 4 + last[2] / 2, abs=1e-6)
+
+
+def test_patience_stops_and_keeps_the_best_epoch(interactions: pd.DataFrame) -> None:
+    train, valid = interactions.iloc[::2], interactions.iloc[1::2]
+    bpr = BPR(**SMALL, epochs=200, patience=3).fit(train, valid=valid)
+    assert bpr.best_epoch == bpr.history["valid_ndcg@10"].idxmax() + 1
+    assert len(bpr.history) == bpr.best_epoch + 3 < 200
+    until_best = BPR(**SMALL, epochs=bpr.best_epoch).fit(train)
+    assert bits_of(bpr) == bits_of(until_best)  # validation changes no draw
+
+
+def test_a_diverging_training_names_the_epoch_and_the_parameter(interactions: pd.DataFrame) -> None:
+    with pytest.raises(ValueError, match=r"diverged in epoch \d+ \(mean loss .*\): lower learning_rate"):
+        BPR(**SMALL, optimizer="sgd", learning_rate=1e6, epochs=3).fit(interactions)
+
+
+FIT = """
+import os, signal, sys
+import numpy as np
+from bpr_helpers.bpr import BPR
+from bpr_helpers.data import synthetic_interactions
+from bpr_helpers.training import Progress
+
+path, die_in, moment = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+save = Progress.save
+def dying_save(self, *args):
+    if len(self.history) == die_in and moment == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if len(self.history) == die_in and moment == "while":  # the temporary file is whole, its name is not yet final
+        os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+    save(self, *args)
+    if len(self.history) == die_in and moment == "after":
+        os.kill(os.getpid(), signal.SIGKILL)
+Progress.save = dying_save
+bpr = BPR(dim=8, batch_size=64, epochs=4).fit(synthetic_interactions(60, 40, 900, seed=3), checkpoint=path)
+print((bpr.user_vectors.tobytes() + bpr.item_vectors.tobytes() + bpr.item_biases.tobytes()).hex(), len(bpr.history))
+"""
+
+
+def fit_in_a_process(path: Path, die_in: int = 0, moment: str = "never") -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", FIT, str(path), str(die_in), moment]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("moment", ["before", "while", "after"])
+def test_killed_and_started_again_gives_the_bits_of_an_undisturbed_fit(
+    interactions: pd.DataFrame, tmp_path: Path, moment: str
+) -> None:
+    path = tmp_path / "checkpoint.npz"
+    killed = fit_in_a_process(path, 2, moment)
+    assert killed.returncode == -9
+    resumed = fit_in_a_process(path)
+    undisturbed = BPR(**SMALL, epochs=4).fit(interactions)  # in this process: the same bits in two processes
+    assert resumed.stdout.split() == [bits_of(undisturbed).hex(), "4"], resumed.stderr
+
+
+def test_a_checkpoint_of_another_training_is_refused(interactions: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.npz"
+    BPR(**SMALL, epochs=1).fit(interactions, checkpoint=path)
+    with pytest.raises(ValueError, match="belongs to another model, other data or other parameters"):
+        BPR(**SMALL, epochs=1, l2_user=1.0).fit(interactions, checkpoint=path)
+    with pytest.raises(ValueError, match="belongs to another model, other data or other parameters"):
+        BPR(**SMALL, epochs=1).fit(interactions.iloc[1:], checkpoint=path)
+    longer = BPR(**SMALL, epochs=3).fit(interactions, checkpoint=path)  # more epochs go on from it
+    assert bits_of(longer) == bits_of(BPR(**SMALL, epochs=3).fit(interactions))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="not a readable checkpoint .* delete it"):
+        BPR(**SMALL, epochs=1).fit(interactions, checkpoint=path)
