@@ -1,0 +1,250 @@
+"""Runs: what is skipped, what is repeated, and that every fault leaves a run that the next one completes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tiny_notebooks import write_notebook, write_series
+
+from bpr_helpers import runs
+from bpr_helpers.artifacts import RunFolder
+from bpr_helpers.parameters import NOTEBOOKS
+
+FIRST, SECOND, THIRD, FOURTH = NOTEBOOKS
+
+# `bpr run` on the notebooks of a folder, as a process that can be killed.
+PROGRAM = """
+import sys
+from pathlib import Path
+from bpr_helpers import cli, runs
+from bpr_helpers.parameters import NOTEBOOKS
+cli._guarded(lambda: print(runs.run({"run_dir": sys.argv[1]}, notebooks=Path(sys.argv[2]))))
+"""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A caller's folder with a series of notebooks and a complete run of it, "done"."""
+    folder = tmp_path_factory.mktemp("root")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BPR_ROOT", str(folder))
+        runs.run({"run_dir": "done"}, notebooks=write_series(folder / "series"))
+    return folder
+
+
+@pytest.fixture
+def series(root, monkeypatch):
+    monkeypatch.setenv("BPR_ROOT", str(root))
+    return root / "series"
+
+
+@pytest.fixture
+def copy(root, tmp_path, series):
+    """A run folder that may be disturbed: a copy of the complete run."""
+    subprocess.run(["cp", "-r", str(root / "done"), str(tmp_path / "run")], check=True)
+    return RunFolder(tmp_path / "run")
+
+
+def start(run_dir: Path, notebooks: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(run_dir), str(notebooks)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def outputs(folder: RunFolder) -> dict[str, pd.DataFrame]:
+    return {f"{stage} {name}": folder.read(stage)[name] for stage in NOTEBOOKS for name in folder.read(stage)}
+
+
+def assert_equals_undisturbed(folder: RunFolder, root: Path) -> None:
+    found, expected = outputs(folder), outputs(RunFolder(root / "done"))
+    assert found.keys() == expected.keys()
+    for name, frame in expected.items():
+        pd.testing.assert_frame_equal(found[name], frame)
+
+
+def test_every_notebook_gets_what_it_declares(root, series):
+    folder = RunFolder("done")
+    for stage in NOTEBOOKS:
+        notebook = json.loads(runs.executed_notebook(folder, stage).read_text())
+        assert set(notebook["metadata"]["papermill"]["parameters"]) == set(NOTEBOOKS[stage].model_fields)
+    assert sorted(os.listdir(root / "done" / "notebooks")) == [f"{stage}.ipynb" for stage in NOTEBOOKS]
+
+
+def test_the_same_again_runs_nothing(copy, series, capsys):
+    assert runs.run({"run_dir": str(copy.path)}, notebooks=series) == []
+    assert capsys.readouterr().out.count("unchanged") == 4
+
+
+def test_others_run_from_the_first_notebook_they_touch(copy, series):
+    assert runs.run({"run_dir": str(copy.path), "k": 5}, notebooks=series) == [FOURTH]
+    assert list(copy.read(FOURTH)["metrics"].columns) == ["ndcg@5"]
+    # the split's seed changes only the validation part, so model and metrics are made again, the core is not
+    assert runs.run({"run_dir": str(copy.path), "split_seed": 3}, notebooks=series)[:2] == [SECOND, THIRD]
+
+
+def test_only_some_notebooks_and_force(copy, series):
+    only = {"run_dir": str(copy.path)}
+    assert runs.run(only | {"dim": 3}, [THIRD], notebooks=series) == [THIRD]
+    assert runs.run(only | {"dim": 3}, [THIRD], notebooks=series) == []
+    assert runs.run(only | {"dim": 3}, [THIRD], notebooks=series, force=True) == [THIRD]
+    with pytest.raises(ValueError, match=f"rerun notebook {FOURTH}"):
+        copy.read(FOURTH)  # it was made from another model
+
+
+def test_an_edited_notebook_runs_again(copy, tmp_path):
+    other = write_series(tmp_path / "series", {FOURTH: "print('new')"})
+    assert runs.run({"run_dir": str(copy.path)}, notebooks=other) == [FOURTH]
+
+
+@pytest.mark.parametrize("damage", ["removed", "edited", "model", "manifest", "executed notebook"])
+def test_a_damaged_artefact_is_made_again(copy, series, root, damage):
+    path = {
+        "removed": copy.path / FOURTH / "metrics.parquet",
+        "edited": copy.path / FOURTH / "per_user.parquet",
+        "model": copy.path / THIRD / "model.parquet",
+        "manifest": copy.path / FOURTH / "manifest.json",
+        "executed notebook": runs.executed_notebook(copy, FOURTH),
+    }[damage]
+    if damage == "removed":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-5] + b"xxxxx")
+    executed = runs.run({"run_dir": str(copy.path)}, notebooks=series)
+    assert executed == [THIRD if damage == "model" else FOURTH]  # an equal model leaves what follows as it is
+    assert_equals_undisturbed(copy, root)
+
+
+def test_killed_in_every_stage_and_completed(root, series, tmp_path):
+    """SIGKILL while each notebook works; the last start completes and equals a run that nothing disturbed."""
+    folder = RunFolder(tmp_path / "run")
+    notebooks = write_series(
+        tmp_path / "series",
+        {stage: f"if os.path.exists({str(tmp_path / stage)!r}): time.sleep(60)" for stage in NOTEBOOKS},
+    )
+    for stage in NOTEBOOKS:
+        (tmp_path / stage).touch()
+        process = start(folder.path, notebooks)
+        running = runs.executed_notebook(folder, stage).with_name(f".{stage}.running.ipynb")
+        wait_for(lambda: running.exists() and '"running"' in running.read_text())  # noqa: B023
+        process.kill()
+        process.communicate()
+        assert not folder.has(stage) and not runs.executed_notebook(folder, stage).exists()
+        (tmp_path / stage).unlink()
+    process = start(folder.path, notebooks)
+    text, _ = process.communicate()
+    assert process.returncode == 0, text
+    assert f"['{FOURTH}']" in text
+    assert_equals_undisturbed(folder, root)
+    assert sorted(os.listdir(folder.path / "notebooks")) == [f"{stage}.ipynb" for stage in NOTEBOOKS]
+
+
+def test_interrupted_ends_the_kernel_and_says_so(series, tmp_path):
+    pid = tmp_path / "pid"
+    wait = f"open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    process = start(tmp_path / "run", write_series(tmp_path / "series", {FIRST: wait}))
+    wait_for(lambda: pid.exists() and pid.read_text())
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=30)
+    assert process.returncode == 130 and "interrupted" in text and "Traceback" not in text
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+def test_a_failing_notebook_is_named_and_kept(tmp_path, series):
+    notebooks = write_series(
+        tmp_path / "series", {FIRST: "print('so far')\nraise ValueError('first\\nlast line')"}
+    )
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(runs.Failed, match=rf"^{FIRST} failed in cell \[4\]: last line") as caught:
+        runs.run({"run_dir": str(folder.path)}, notebooks=notebooks)
+    kept = runs.executed_notebook(folder, FIRST)
+    assert str(kept) in str(caught.value) and "so far" in kept.read_text()
+    assert not folder.has(FIRST)
+    assert runs.run({"run_dir": str(folder.path)}, [FIRST], notebooks=series) == [FIRST]
+
+
+def test_a_kernel_that_dies_is_told(tmp_path, series):
+    notebooks = write_series(tmp_path / "series", {FIRST: "os.kill(os.getpid(), signal.SIGKILL)"})
+    with pytest.raises(runs.Failed, match=r"failed in cell \[4\]: its kernel died"):
+        runs.run({"run_dir": str(tmp_path / "run")}, notebooks=notebooks)
+    assert runs.run({"run_dir": str(tmp_path / "run")}, [FIRST], notebooks=series) == [FIRST]
+
+
+def test_a_notebook_that_does_not_write_its_stage_fails(tmp_path, series):
+    notebooks = write_series(tmp_path / "series", {FIRST: "values['user_k'] = 99"})
+    with pytest.raises(runs.Failed, match="did not write it"):
+        runs.run({"run_dir": str(tmp_path / "run")}, notebooks=notebooks)
+
+
+def test_a_second_run_in_the_same_folder_is_refused_or_waits(tmp_path, series):
+    gate = tmp_path / "gate"
+    gate.touch()
+    disturb = {FIRST: f"while os.path.exists({str(gate)!r}): time.sleep(0.05)"}
+    notebooks = write_series(tmp_path / "series", disturb)
+    write_notebook(notebooks / f"{SECOND}.ipynb", SECOND, "raise ValueError('far enough')")
+    process = start(tmp_path / "run", notebooks)
+    running = tmp_path / "run" / "notebooks" / f".{FIRST}.running.ipynb"
+    wait_for(running.exists)
+    with pytest.raises(runs.Refused, match="Another run is at work"):
+        runs.run({"run_dir": str(tmp_path / "run")}, notebooks=notebooks)
+    gate.unlink()
+    assert runs.run({"run_dir": str(tmp_path / "run")}, [FIRST], notebooks=notebooks, wait=True) == []
+    text, _ = process.communicate(timeout=30)
+    assert process.returncode == 1 and "far enough" in text
+
+
+def mount(*arguments: str) -> None:
+    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+
+
+def test_a_full_disk_is_told_and_the_next_run_completes(root, series, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount("-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk))
+    try:
+        fill = f"open({str(disk / 'ballast')!r}, 'wb', 0).write(bytes(10**6))"
+        with pytest.raises(runs.Failed, match="No space left on device"):
+            notebooks = write_series(tmp_path / "series", {SECOND: fill})
+            runs.run({"run_dir": str(disk / "run")}, notebooks=notebooks)
+        (disk / "ballast").unlink()
+        assert RunFolder(disk / "run").has(FIRST) and not RunFolder(disk / "run").has(SECOND)
+        assert runs.run({"run_dir": str(disk / "run")}, notebooks=series) == [SECOND, THIRD, FOURTH]
+        assert_equals_undisturbed(RunFolder(disk / "run"), root)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_read_only_folder_is_refused_in_a_sentence(series, tmp_path):
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    mount("--bind", str(folder), str(folder))
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+        with pytest.raises(runs.Refused, match=r"cannot be written.*choose another --run-dir"):
+            runs.run({"run_dir": str(folder / "run")}, notebooks=series)
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_the_summary_has_metrics_and_paths(series):
+    text = runs.summary(RunFolder("done"), list(NOTEBOOKS))
+    assert "ndcg@10" in text and "done/03_bpr_model/model.parquet" in text
+    assert all(f"done/notebooks/{stage}.ipynb" in text for stage in NOTEBOOKS)
