@@ -748,6 +748,7 @@ def drop_unknown_titles(interactions: pd.DataFrame, items: pd.DataFrame) -> pd.D
 # --- Made up, with a known truth -----------------------------------------------------------------------
 
 N_TASTES = 12
+DRAWING_ROUNDS = 6  # then few users are short, and a look at all items is cheaper
 ROWS_PER_BLOCK = 1_000_000  # bounds the memory of the draws
 
 
@@ -850,23 +851,27 @@ def _draw(
 ) -> np.ndarray:
     """Draw counts[u] distinct items for each user, one user after the other.
 
-    Drawing with repetition and keeping each item's first draw is the same as drawing without. A few
-    users run out of draws; `_draw_rest` goes on for them.
+    Drawing with repetition and keeping each item's first draw is the same as drawing without. Users that
+    are still short after some rounds get the rest by `_draw_rest`, which looks at every item.
     """
-    draws = counts + counts // 2 + 8
-    user = np.repeat(np.arange(len(counts)), draws)
-    taste = _pick(_stack_cdfs(users), user, users.shape[1], rng)
-    drawn = _pick(item_cdfs, taste, len(items), rng)
-    first = _first_of_each(user * len(items) + drawn)
-    before = np.cumsum(first) - first  # distinct draws before this one, of all users; of this user:
-    starts = np.cumsum(draws) - draws
-    nth = before - np.repeat(before[starts], draws)
-    kept = first & (nth < np.repeat(counts, draws))
-    found = np.bincount(user[kept], minlength=len(counts))
-    parts = np.split(drawn[kept], np.cumsum(found)[:-1])
+    user_cdfs = _stack_cdfs(users)
+    user = drawn = np.zeros(0, np.int64)
+    for _ in range(DRAWING_ROUNDS):
+        missing = counts - np.bincount(user, minlength=len(counts))
+        if (missing <= 0).all():
+            break
+        more = np.repeat(np.arange(len(counts)), np.where(missing > 0, 2 * missing + 8, 0))
+        taste = _pick(user_cdfs, more, users.shape[1], rng)
+        user = np.concatenate([user, more])
+        drawn = np.concatenate([drawn, _pick(item_cdfs, taste, len(items), rng)])
+        first = np.sort(np.unique(user * len(items) + drawn, return_index=True)[1])
+        first = first[np.argsort(user[first], kind="stable")]
+        user, drawn = user[first], drawn[first]
+    found = np.bincount(user, minlength=len(counts))
+    parts = np.split(drawn, np.cumsum(found)[:-1])
     for short in np.flatnonzero(found < counts):
         parts[short] = _draw_rest(parts[short], items @ users[short], counts[short], rng)
-    return np.concatenate(parts)
+    return np.concatenate([part[:count] for part, count in zip(parts, counts, strict=True)])
 
 
 def _stack_cdfs(distributions: np.ndarray) -> np.ndarray:
@@ -878,14 +883,6 @@ def _pick(cdfs: np.ndarray, which: np.ndarray, size: int, rng: np.random.Generat
     """Draw one of `size` values from each of the stacked distributions `which`."""
     place = np.searchsorted(cdfs, which + rng.random(len(which))) - which * size
     return np.clip(place, 0, size - 1)  # a distribution's last sum may miss 1 by rounding
-
-
-def _first_of_each(keys: np.ndarray) -> np.ndarray:
-    """Mark the first place of every distinct key."""
-    order = np.argsort(keys, kind="stable")
-    first = np.ones(len(keys), dtype=bool)
-    first[order[1:]] = keys[order[1:]] != keys[order[:-1]]
-    return first
 
 
 def _draw_rest(seen: np.ndarray, rates: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
