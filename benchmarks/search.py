@@ -1,4 +1,4 @@
-"""Search for the configuration of BPR on train and validation; the test part is dropped before anything is fitted.
+"""Search for the configuration of BPR on train and validation; the test part is dropped at once.
 
 Writes benchmarks/results/search.csv, a row per trial, best first. `python benchmarks/search.py 40` tries 40.
 """

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from bpr_helpers.training import Optimizer, Tables
 
 Vectors = NDArray[np.float32]
-USUAL = BPRParameters()  # type: ignore[call-arg]  # the tuned values, kept once for the package and the notebooks
-VALIDATION_USERS = 10_000  # more users than these are validated on a sample of them
+# The tuned values are kept once, for the package and for the notebooks.
+USUAL = BPRParameters()  # type: ignore[call-arg]
+VALIDATION_USERS = 10_000  # of more users than these, a sample is validated
 
 
 class BPR:
@@ -36,8 +37,8 @@ class BPR:
     dim : int
         Length of a vector.
     l2_user, l2_pos, l2_neg, l2_bias : float
-        Strength of the L2 on the user's vector, the positive's, the negative's, and on both biases: per triple,
-        half the strength times the squared norm.
+        Strength of the L2 on the user's vector, the positive's, the negative's, and on both biases: per
+        triple, half the strength times the squared norm.
     item_bias : bool
         Whether items have a bias; without, nothing but vectors.
     sampler : {"uniform", "popularity", "hard", "shared", "weighted"}
@@ -49,16 +50,16 @@ class BPR:
     alpha : float
         Exponent of popularity of "popularity".
     recency : float
-        A positive counts in proportion to exp(-recency * share of the user's positives that are later); the mean
-        over a user's positives is 1. Needs a column timestamp; where there is none, all count alike. 0 switches
-        it off.
+        A positive counts in proportion to exp(-recency * share of the user's positives that are later); the
+        mean over a user's positives is 1. Needs a column timestamp; where there is none, all count alike. 0
+        switches it off.
     epochs : int
         Passes over the positives; the largest number of them where there is patience.
     batch_size : int
         Positives per step.
     optimizer : str or keras.optimizers.Optimizer
-        "adagrad" updates only the rows that a batch touches; any other Keras optimizer, by name or as an object,
-        updates all rows.
+        "adagrad" updates only the rows that a batch touches; any other Keras optimizer, by name or as an
+        object, updates all rows.
     learning_rate : float
         Its step size; an optimizer given as an object has its own.
     init_scale : float
@@ -66,11 +67,11 @@ class BPR:
     patience : int
         Stop after that many epochs without a better NDCG@10 on `valid`; 0 never stops early.
     averaging : float
-        Decay of the running average of the weights over epochs, which is what is validated and kept; 0 keeps the
-        last epoch's weights.
+        Decay of the running average of the weights over epochs, which is what is validated and kept; 0 keeps
+        the last epoch's weights.
     seed : int
-        Of the initial vectors, the order of the positives and the negatives. The same seed gives the same bits in
-        another process with the same package versions, processor type and number of threads.
+        Of the initial vectors, the order of the positives and the negatives. The same seed gives the same
+        bits in another process with the same package versions, processor type and number of threads.
     verbose : bool
         Show a progress bar.
 
@@ -131,15 +132,16 @@ class BPR:
 
         Parameters
         ----------
-        interactions : DataFrame with user_id and item_id (and timestamp, for recency), or an InteractionMatrix
+        interactions : DataFrame with user_id and item_id (and timestamp, for recency), or an
+        InteractionMatrix
         valid : the interactions on which the best epoch is chosen; None trains for exactly `epochs` epochs
         checkpoint : file that is written after every epoch, and from which a killed fit goes on
 
         Raises
         ------
         ValueError
-            Patience without `valid`, no known pair in `valid`, a user who has seen every item, a training that
-            diverges, or a checkpoint of another training.
+            Patience without `valid`, no known pair in `valid`, a user who has seen every item, a training
+            that diverges, or a checkpoint of another training.
         """
         from bpr_helpers import training
         from bpr_helpers.model import L2, BPRModel

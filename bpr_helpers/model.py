@@ -1,4 +1,6 @@
-"""The model of Bayesian Personalized Ranking: vectors, a bias, and the loss of a triple (user, positive, negative).
+"""The model of Bayesian Personalized Ranking: vectors, biases, and the loss of a triple.
+
+A triple is a user, a positive i and a negative j.
 
 The score of user u for item i is the dot product of their vectors plus the item's bias,
 
@@ -20,7 +22,7 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class L2:
-    """Strengths of regularization, each the factor lambda of half lambda times a squared norm, per sampled triple."""
+    """Strengths of regularization: each is lambda in lambda / 2 times a squared norm, per sampled triple."""
 
     user: float = 0.0
     pos: float = 0.0
@@ -117,10 +119,10 @@ def l2_penalty(
     weights: tf.Tensor,
     l2: L2,
 ) -> tf.Tensor:
-    """Half the strength times the squared norm of everything that a triple touches, each with its triple's weight.
+    """Half the strength times the squared norm of all that a triple touches, with the triple's weight.
 
-    Shapes: user and positive (b, d); negative (k, d) shared or (b, k, d) own; positive_bias (b,); negative_bias
-    (k,) or (b, k); weights (b, k). A sum over the batch, like `bpr_loss`.
+    Shapes: user and positive (b, d); negative (k, d) shared or (b, k, d) own; positive_bias (b,);
+    negative_bias (k,) or (b, k); weights (b, k). A sum over the batch, like `bpr_loss`.
     """
     of_positive = tf.reduce_sum(weights, axis=1)  # (b,): 1, or 0 for a row that only fills up the last batch
     of_negative = tf.reduce_sum(weights, axis=0) if negative.shape.rank == 2 else weights

@@ -1,12 +1,12 @@
 """Negative samplers: which items a positive is compared with, and how much each of them counts.
 
-A sampler does two things. On the host, `draw` picks candidate items with NumPy. In the compiled training step,
-`weights` says how much each candidate counts, given the current scores; the weights of a triple sum to one.
-With one candidate of weight one this is the sampler of Rendle et al. 2009.
+A sampler does two things. On the host, `draw` picks candidate items with NumPy. In the compiled training
+step, `weights` says how much each candidate counts, given the current scores; the weights of a triple sum to
+one. With one candidate of weight one this is the sampler of Rendle et al. 2009.
 
-A sampler is either *own*: every positive has candidates of its own, drawn so that none is a positive of its user;
-or *shared*: all positives of a batch have the same candidates, so that scoring them is one matrix product, and a
-candidate that happens to be a positive of a user is masked for that user.
+A sampler is either *own*: every positive has candidates of its own, drawn so that none is a positive of its
+user; or *shared*: all positives of a batch have the same candidates, so that scoring them is one matrix
+product, and a candidate that happens to be a positive of a user is masked for that user.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Sampler(Protocol):
 class UnseenItems:
     """The r-th item that a user has not seen, for whole arrays of users, without rejection or a dense mask.
 
-    With a user's positives sorted as p_0 < p_1 < ..., the number of unseen items below p_j is p_j - j. So the r-th
-    unseen item (from 0) is r + #{j : p_j - j <= r}. The keys p_j - j + user * n_items of all users form one sorted
-    array, and one binary search in it answers for a whole batch.
+    With a user's positives sorted as p_0 < p_1 < ..., the number of unseen items below p_j is p_j - j. So the
+    r-th unseen item (from 0) is r + #{j : p_j - j <= r}. The keys p_j - j + user * n_items of all users form
+    one sorted array, and one binary search in it answers for a whole batch.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ class UnseenItems:
         seen = np.diff(csr.indptr)
         if (full := np.flatnonzero(seen == matrix.n_items)).size:
             raise ValueError(
-                f"User {matrix.user_ids[full[0]]!r} has interacted with all {matrix.n_items} items, so there is no "
-                f"negative to draw ({full.size} such users): drop them before training."
+                f"User {matrix.user_ids[full[0]]!r} has interacted with all {matrix.n_items} items, so "
+                f"there is no negative to draw ({full.size} such users): drop them before training."
             )
         self.n_items = matrix.n_items
         self.starts = csr.indptr.astype(np.int64)
@@ -80,7 +80,7 @@ class UnseenItems:
         self.keys = csr.indices - position + rows * matrix.n_items
 
     def item(self, users: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-        """Codes of the `ranks`-th unseen items of `users`; both arrays of one shape, ranks below `counts[users]`."""
+        """Codes of the `ranks`-th unseen items of `users`, arrays of one shape; ranks < `counts[users]`."""
         below = np.searchsorted(self.keys, users * np.int64(self.n_items) + ranks, side="right")
         return (ranks + below - self.starts[users]).astype(np.int32)
 
@@ -114,8 +114,8 @@ class Popularity:
     """Unseen items with probability proportional to their number of interactions to the power alpha.
 
     Items are drawn for everybody alike and drawn again where the user has seen them, which leaves exactly the
-    distribution over the unseen ones (Mikolov et al. 2013 use alpha = 0.75 for words). After `TRIES` rounds the few
-    that are left are drawn from their user's own distribution.
+    distribution over the unseen ones (Mikolov et al. 2013 use alpha = 0.75 for words). After `TRIES` rounds
+    the few that are left are drawn from their user's own distribution.
 
     Parameters
     ----------
@@ -203,8 +203,8 @@ class Shared:
 class Weighted(Shared):
     """Shared items, weighted by a softmax of their current scores: the harder a negative, the more it counts.
 
-    The weights are constants to the gradient. A low temperature approaches the hardest candidate alone, a high one
-    the plain mean (the self-adversarial weights of Sun et al. 2019, there for knowledge graphs).
+    The weights are constants to the gradient. A low temperature approaches the hardest candidate alone, a
+    high one the plain mean (the self-adversarial weights of Sun et al. 2019, there for knowledge graphs).
 
     Parameters
     ----------
@@ -234,12 +234,12 @@ def mean_weights(allowed: tf.Tensor) -> tf.Tensor:
 
 
 class SeenBits:
-    """Has this user seen this item? One bit per pair, folded to a fixed number of bits where there are many pairs.
+    """Has this user seen this item? One bit per pair, folded where there are many pairs.
 
-    The bit of a pair stands at (user * n_items + item) modulo the size of the table. While the table holds every
-    pair, the answer is exact. Above `BITS_PER_INTERACTION` bits per interaction the table is folded: a seen pair is
-    still always found, and an unseen one is taken for seen with a chance of about one in `BITS_PER_INTERACTION`,
-    which costs a shared negative and never lets a positive pass.
+    The bit of a pair stands at (user * n_items + item) modulo the size of the table. While the table holds
+    every pair, the answer is exact. Above `BITS_PER_INTERACTION` bits per interaction the table is folded: a
+    seen pair is still always found, and an unseen one is taken for seen with a chance of about one in
+    `BITS_PER_INTERACTION`, which costs a shared negative and never lets a positive pass.
     """
 
     BITS_PER_INTERACTION = 32
@@ -254,7 +254,7 @@ class SeenBits:
         np.bitwise_or.at(self.table, places >> 3, np.uint8(1) << (places & 7).astype(np.uint8))
 
     def unseen(self, table: tf.Tensor, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-        """1.0 where a pair is unseen, 0.0 where it is seen: users (b,), items (k,) -> (b, k), in the graph."""
+        """1.0 where a pair is unseen, 0.0 where it is seen: users (b,), items (k,) -> (b, k), as tensors."""
         import tensorflow as tf
 
         pairs = tf.cast(users, tf.int64)[:, None] * self.n_items + tf.cast(items, tf.int64)[None, :]

@@ -1,8 +1,9 @@
 """Training: epochs through one compiled program, early stopping, weight averaging, checkpoint and resume.
 
-Why a loop of its own under XLA: on MovieLens-100K an epoch of `keras.Model.fit` with the same loss takes about
-twice as long, and compiling costs no more (benchmarks/training.py measures both). Why Adagrad row by row: a batch
-touches a few thousand rows, so updating only those makes a step's cost independent of the numbers of users and items.
+Why a loop of its own under XLA: on MovieLens-100K an epoch of `keras.Model.fit` with the same loss takes
+about twice as long, and compiling costs no more (benchmarks/training.py measures both). Why Adagrad row by
+row: a batch touches a few thousand rows, so updating only those makes a step's cost independent of the
+numbers of users and items.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Optimizer(Protocol):
         """Its own arrays before the first step."""
 
     def step(self, tables: Tables, slots: Tables, rows: Tables, gradients: Tables) -> tuple[Tables, Tables]:
-        """One step, in the graph: for each table the rows (m,), repeats allowed, and their gradients (m, ...)."""
+        """One step on tensors: per table the rows (m,), repeats allowed, and their gradients (m, ...)."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class RowAdagrad:
     """Adagrad (Duchi et al. 2011) that reads and writes only the rows that a batch touches.
 
     The gradients of a row that a batch touches several times are summed before they are squared, so a step
-    equals one of the dense optimizer. Tables of fewer rows than `DENSE` times those touched are updated whole,
-    which gives the same numbers and is quicker there.
+    equals one of the dense optimizer. Tables of fewer rows than `DENSE` times those touched are updated
+    whole, which gives the same numbers and is quicker there.
     """
 
     learning_rate: float
@@ -121,8 +122,9 @@ def triple_gradients(
 ) -> tuple[tf.Tensor, tf.Tensor, Tables, Tables]:
     """Loss, correctly ordered pairs, and the gradients of the rows that a batch touches.
 
-    users and positives (b,), negatives (k,) or (b, k), allowed (b, k) of 0 and 1, counts (b,) how much each positive
-    counts -> loss (scalar sum, without L2), correct (scalar sum of shares), rows (m,) and gradients (m, ...) per table.
+    users and positives (b,), negatives (k,) or (b, k), allowed (b, k) of 0 and 1, counts (b,) how much each
+    positive counts -> loss (scalar sum, without L2), correct (scalar sum of shares), rows (m,) and gradients
+    (m, ...) per table.
     """
     user_table, item_table, biases = tables
     user, positive, negative = (
@@ -163,7 +165,7 @@ def compile_epoch(
         users: tf.Tensor,  # (s, b)
         positives: tf.Tensor,  # (s, b)
         negatives: tf.Tensor,  # (s, k) or (s, b, k)
-        counts: tf.Tensor,  # (s, b): how much each positive counts, 0 for those that only fill up the last batch
+        counts: tf.Tensor,  # (s, b): how much each positive counts, 0 for what fills up the last batch
         n_steps: tf.Tensor,  # how many of the s batches to take
     ) -> tuple[Tables, Tables, tf.Tensor, tf.Tensor]:
         def step(i: tf.Tensor, tables: Tables, slots: Tables, loss: tf.Tensor, correct: tf.Tensor) -> tuple:
@@ -229,7 +231,7 @@ def epoch_batches(
     ------
     users, positives : ndarray of int32, (s, batch_size)
     negatives : ndarray of int32, (s, k) or (s, batch_size, k)
-    counts : ndarray of float32, (s, batch_size), the positives' weights; 0 for what only fills up the last batch
+    counts : ndarray of float32, (s, batch_size), the positives' weights; 0 for what fills up the last batch
     n_steps : int, how many of the s batches hold positives
     """
     n = matrix.csr.nnz
@@ -265,7 +267,7 @@ class Progress:
     ARRAYS = ("tables", "slots", "averaged", "best")
 
     def save(self, path: Path, fingerprint: str) -> None:
-        """Write to a temporary name, then rename: a killed process leaves the old checkpoint or the new one."""
+        """Write to a temporary name, then rename: whoever is killed leaves the old checkpoint or the new."""
         arrays = {f"{name}_{i}": a for name in self.ARRAYS for i, a in enumerate(getattr(self, name))}
         head = {"fingerprint": fingerprint, "best_epoch": self.best_epoch, "history": self.history}
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -337,7 +339,7 @@ def train(
     matrix : InteractionMatrix, the positives
     weights : float32 (nnz,), how much each of them counts, in the order of `matrix.csr.indices`
     validate : function from tables to metrics, the first of which is to be large; None trains for `epochs`
-    averaging : decay of the running average over epochs that is validated and returned; 0 is the last epoch alone
+    averaging : decay of the running average over epochs, which is validated and returned; 0 for none
     patience : stop after that many epochs without a better first metric; 0 never stops early
     checkpoint : file to write after every epoch, and to go on from where it exists
     settings_hash : what a checkpoint must have been made with
@@ -407,7 +409,7 @@ def _average(averaged: Tables, tables: Tables, decay: float) -> Tables:
 
 
 def _keep_best(state: Progress, row: dict[str, float], metrics: dict[str, float]) -> None:
-    """Add the epoch to the history, and hold its tables where they are the best so far (or nothing is validated)."""
+    """Add the epoch to the history; hold its tables if they are the best, or nothing is validated."""
     row.update(metrics)
     first = next(iter(metrics), None)
     if first is None or row[first] > max((old[first] for old in state.history), default=-np.inf):

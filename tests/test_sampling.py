@@ -25,7 +25,8 @@ SEEN = [{0, 3}, {1}, {0, 1, 2, 5}, {4}]
 N_ITEMS = 7
 users_and_items = st.integers(2, 12).flatmap(
     lambda n: st.tuples(
-        st.lists(st.sets(st.integers(0, n - 1), min_size=1, max_size=n - 1), min_size=1, max_size=8), st.just(n)
+        st.lists(st.sets(st.integers(0, n - 1), min_size=1, max_size=n - 1), min_size=1, max_size=8),
+        st.just(n),
     )
 )
 
@@ -62,7 +63,9 @@ def test_popularity_draws_in_proportion_to_the_power_of_popularity(
 ) -> None:
     monkeypatch.setattr(Popularity, "TRIES", tries)
     counts = drawn("popularity", 1, n=4_000 if tries < 2 else 60_000, alpha=alpha)
-    mass = np.array([3.0, 3, 2, 2, 2, 2, 0]) ** alpha  # users who have each item, the user of everything included
+    mass = (
+        np.array([3.0, 3, 2, 2, 2, 2, 0]) ** alpha
+    )  # users who have each item, the user of everything included
     mass[1] = 0
     possible = mass > 0
     assert not counts[~possible].any()
@@ -108,7 +111,9 @@ def test_shared_weights_leave_out_positives_and_are_equal() -> None:
 @settings(max_examples=30, deadline=None)
 def test_weighted_is_a_softmax_over_the_allowed(scores: list[float], temperature: float) -> None:
     sampler = Weighted(matrix_of(SEEN, N_ITEMS), 4, temperature)
-    weights = sampler.weights(tf.constant([scores, scores]), tf.constant([[1.0, 1, 0, 1], [0, 0, 0, 0]])).numpy()
+    weights = sampler.weights(
+        tf.constant([scores, scores]), tf.constant([[1.0, 1, 0, 1], [0, 0, 0, 0]])
+    ).numpy()
     powers = np.exp(np.array(scores) / temperature) * [1, 1, 0, 1]
     assert weights[0] == pytest.approx(powers / powers.sum(), abs=1e-5)
     assert not weights[1].any()  # nothing allowed, nothing counts
@@ -146,7 +151,9 @@ def test_seen_bits_are_exact_while_the_table_holds_every_pair(case: tuple[list[s
 
 def test_folded_seen_bits_never_let_a_positive_pass_and_seldom_hide_a_negative() -> None:
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"user_id": rng.integers(3_000, size=9_000), "item_id": rng.integers(2_000, size=9_000)})
+    frame = pd.DataFrame(
+        {"user_id": rng.integers(3_000, size=9_000), "item_id": rng.integers(2_000, size=9_000)}
+    )
     matrix = InteractionMatrix.from_frame(frame)
     bits = SeenBits(matrix)
     assert bits.n_bits < matrix.n_users * matrix.n_items  # folded

@@ -136,14 +136,16 @@ save = Progress.save
 def dying_save(self, *args):
     if len(self.history) == die_in and moment == "before":
         os.kill(os.getpid(), signal.SIGKILL)
-    if len(self.history) == die_in and moment == "while":  # the temporary file is whole, its name is not yet final
+    if len(self.history) == die_in and moment == "while":  # written, but not yet under its final name
         os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
     save(self, *args)
     if len(self.history) == die_in and moment == "after":
         os.kill(os.getpid(), signal.SIGKILL)
 Progress.save = dying_save
-bpr = BPR(dim=8, batch_size=64, epochs=4).fit(synthetic_interactions(60, 40, 900, seed=3), checkpoint=path)
-print((bpr.user_vectors.tobytes() + bpr.item_vectors.tobytes() + bpr.item_biases.tobytes()).hex(), len(bpr.history))
+interactions = synthetic_interactions(60, 40, 900, seed=3)
+bpr = BPR(dim=8, batch_size=64, epochs=4).fit(interactions, checkpoint=path)
+bits = bpr.user_vectors.tobytes() + bpr.item_vectors.tobytes() + bpr.item_biases.tobytes()
+print(bits.hex(), len(bpr.history))
 """
 
 
@@ -174,5 +176,5 @@ def test_a_checkpoint_of_another_training_is_refused(interactions: pd.DataFrame,
     longer = BPR(**SMALL, epochs=3).fit(interactions, checkpoint=path)  # more epochs go on from it
     assert bits_of(longer) == bits_of(BPR(**SMALL, epochs=3).fit(interactions))
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match="not a readable checkpoint .* delete it"):
+    with pytest.raises(ValueError, match=r"not a readable checkpoint .* delete it"):
         BPR(**SMALL, epochs=1).fit(interactions, checkpoint=path)
