@@ -65,7 +65,7 @@ def k_core(interactions: pd.DataFrame, *, user_k: int = 6, item_k: int = 6) -> K
             f"No interaction survives user_k={user_k} and item_k={item_k}: choose smaller thresholds.",
             stacklevel=2,
         )
-    return KCore(interactions.take(np.flatnonzero(alive)), _rounds(sizes))
+    return KCore(keep_rows(interactions, alive), _rounds(sizes))
 
 
 def id_column(interactions: pd.DataFrame, column: str) -> pd.Series:
@@ -101,15 +101,30 @@ def row_codes(ids: pd.Series) -> np.ndarray:
 
     Returns
     -------
-    array (n_rows,) of int64 >= 0. Integers in a range not much larger than the number of rows only have
-    their minimum subtracted: several times faster than looking each of them up.
+    array (n_rows,) of int64 >= 0. Integers in a range not much larger than the number of rows are their own
+    codes, or are moved to 0: several times faster than looking each of them up.
     """
     values = ids.to_numpy() if ids.dtype.kind in "iu" else np.empty(0)
     if len(values):
         low, high = int(values.min()), int(values.max())
         if high - low <= 2 * len(values):
-            return (values - low).astype(np.int64, copy=False)
+            is_code = low >= 0 and high <= 2 * len(values)
+            return (values if is_code else values - low).astype(np.int64, copy=False)
     return pd.factorize(ids)[0].astype(np.int64, copy=False)
+
+
+def keep_rows(interactions: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:
+    """Return the rows where the mask is true, like `interactions[mask]`: column by column is twice as fast.
+
+    Parameters
+    ----------
+    interactions : DataFrame (n_rows, ...)
+    mask : array (n_rows,) of bool
+    """
+    columns = {place: interactions.iloc[:, place].array[mask] for place in range(interactions.shape[1])}
+    kept = pd.DataFrame(columns, index=interactions.index.take(np.flatnonzero(mask)), copy=False)
+    kept.columns = interactions.columns
+    return kept
 
 
 def _check_threshold(name: str, k: int) -> None:

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 
-from bpr_helpers.pruning import id_column, row_codes
+from bpr_helpers.pruning import id_column, keep_rows, row_codes
 
 _TRAIN, _VALID, _TEST = range(3)
 
@@ -239,7 +239,7 @@ def _split_last(
     users, items = row_codes(id_column(interactions, "user_id")), id_column(interactions, "item_id")
     order = _chronological(users, _times(interactions), _tie_key(interactions["user_id"], items, ties, seed))
     n_rows = np.bincount(users)
-    n_test, n_valid = (np.maximum(size, 0) for size in sizes(n_rows))  # codes without a row would be below 0
+    n_test, n_valid = sizes(n_rows)  # codes that no row has get nonsense, which nobody looks up
     ordered_users = users[order]
     from_end = np.cumsum(n_rows)[ordered_users] - 1 - np.arange(len(users))  # 0 is a user's latest row
     part = np.empty(len(users), dtype=np.int8)
@@ -309,7 +309,5 @@ def _cut(ordered: np.ndarray, share: Fraction) -> int:
 
 
 def _parts(interactions: pd.DataFrame, part: np.ndarray, counts: dict[str, int]) -> Split:
-    train, valid, test = (
-        interactions.take(np.flatnonzero(part == label)) for label in (_TRAIN, _VALID, _TEST)
-    )
+    train, valid, test = (keep_rows(interactions, part == label) for label in (_TRAIN, _VALID, _TEST))
     return Split(train, valid, test, counts)
