@@ -279,6 +279,25 @@ def test_a_bad_download_leaves_nothing_and_says_so(
     assert files(tmp_path) == set()
 
 
+def test_a_name_that_is_looked_up_for_ever_costs_no_more(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve("ml-100k")
+    monkeypatch.setattr(data, "HOST_SECONDS", 0.4)
+    release, finished = threading.Event(), threading.Event()
+
+    def look_up(*_: object, **__: object) -> list:
+        release.wait(10)
+        finished.set()
+        raise OSError("no such host")
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    with pytest.raises(ConnectionError, match="cannot be reached"):
+        load_interactions("ml-100k")
+    assert not finished.is_set(), "the loader did not wait for the name"
+    release.set()
+
+
 def test_an_unreachable_host_is_tried_once_and_the_next_source_is_taken(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
