@@ -435,7 +435,7 @@ def _read_parquet(path: Path, wanted: list[str], optional: list[str]) -> pd.Data
 def _read_csv(path: Path, wanted: list[str], optional: list[str], text: list[str]) -> pd.DataFrame:
     options: dict[str, Any] = {"encoding": "utf-8-sig", "skipinitialspace": True, "index_col": False}
     columns = _choose(path, pd.read_csv(path, nrows=0, **options).columns.to_list(), wanted, optional)
-    missing = {name: [""] if name == "title" else _MISSING for name in columns}  # a film may be called Null
+    missing = {name: [""] if name == "title" else _MISSING for name in columns}  # a film may be called None
     options |= {"na_values": missing, "keep_default_na": False, "low_memory": False}
     try:
         with warnings.catch_warnings():

@@ -639,12 +639,12 @@ def test_repeated_pairs_keep_the_earliest_and_say_how_many_were_folded(tmp_path:
 
 def test_own_titles(tmp_path: Path) -> None:
     path = tmp_path / "titles.csv"
-    path.write_text("film,title,year\n7,Null,1999\n8,,\n")
+    path.write_text("film,title,year\n7,None,1999\n8,,\n")
     items = load_items(path, item_column="film")
     expected = pd.DataFrame(
         {
             "item_id": [7, 8],
-            "title": ["Null", "8"],
+            "title": ["None", "8"],
             "year": pd.array([1999, None], dtype="Int64"),
             "genres": ["", ""],
         }
