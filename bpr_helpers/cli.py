@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +31,8 @@ def main() -> None:
 @click.option("--from", "first", metavar="NOTEBOOK", help="Run this notebook and the later ones.")
 @click.option("--force", is_flag=True, help="Run also what is unchanged.")
 @click.option("--wait", is_flag=True, help="Wait for another run in the same folder.")
+@click.option("--notebooks", metavar="FOLDER", help="Where the notebooks are (the course's own).")
+@click.option("--parent", type=int, hidden=True, help="End when this process has ended.")
 def run_command(
     pairs: tuple[tuple[str, str], ...],
     files: tuple[str, ...],
@@ -36,6 +41,8 @@ def run_command(
     first: str | None,
     force: bool,
     wait: bool,
+    notebooks: str | None,
+    parent: int | None,
 ) -> None:
     """Run the notebooks in order, each with the parameters that it declares.
 
@@ -44,21 +51,92 @@ def run_command(
     """
     values, found = _collect(pairs, files, run_dir)
     stages, unknown = _stages(only, first)
-    found += unknown + faults(values)
+    found += unknown + faults(values) + _no_notebooks(notebooks)
     if not found:
         found = idle(values) + _left_out(values, stages) + _missing_files(values, stages)
     if found:
         _refuse(found)
-    _guarded(lambda: _run(values, stages, force, wait))
+    if parent:
+        _end_with(parent)
+    _guarded(lambda: _run(values, stages, force, wait, notebooks))
 
 
-def _run(values: dict[str, Any], stages: list[str], force: bool, wait: bool) -> None:
+@main.command(name="sweep")
+@click.argument("file", metavar="SWEEP.YAML")
+@click.option(
+    "--run-dir", default="runs/sweep", show_default=True, metavar="FOLDER", help="Where it is kept."
+)
+@click.option("--workers", type=click.IntRange(1), help="Runs at a time (one per processor).")
+@click.option("--scheduler", default="", metavar="ADDRESS", help="Use the dask scheduler at tcp://host:port.")
+@click.option("--report-test", is_flag=True, help="Evaluate the winner on the test part, once.")
+@click.option("--notebooks", metavar="FOLDER", help="Where the notebooks are (the course's own).")
+def sweep_command(
+    file: str, run_dir: str, workers: int | None, scheduler: str, report_test: bool, notebooks: str | None
+) -> None:
+    """Run many configurations, judge them on the validation part, and resume where an earlier call stopped.
+
+    SWEEP.YAML holds `fixed` parameters, one of `grid`, `random` and `list`, and `seeds`, `metric` and `part`.
+    Exit codes as for `bpr run`; 1 when a run failed.
+    """
+    from bpr_helpers.sweep_plan import read_sweep
+
+    content, found = read_yaml(file)
+    sweep, wrong = (None, []) if found else read_sweep(content, report_test)
+    found += wrong + _no_notebooks(notebooks)
+    if sweep is None or found:
+        _refuse(found)
+    _guarded(lambda: _sweep(sweep, run_dir, workers, scheduler, report_test, notebooks))
+
+
+@main.command(name="table")
+@click.argument("folder", metavar="SWEEP-FOLDER")
+def table_command(folder: str) -> None:
+    """Gather a sweep in one table (CSV and Parquet), a figure and an HTML page, written into its folder."""
+    from bpr_helpers import sweep_table
+
+    _guarded(lambda: click.echo(sweep_table.write(Path(folder))))
+
+
+def _run(values: dict[str, Any], stages: list[str], force: bool, wait: bool, notebooks: str | None) -> None:
     from bpr_helpers import runs
     from bpr_helpers.artifacts import RunFolder
 
-    if not runs.run(values, stages, force=force, wait=wait):
+    where = Path(notebooks) if notebooks else None
+    if not runs.run(values, stages, force=force, wait=wait, notebooks=where):
         click.echo("Nothing has changed, so nothing was run; --force runs it again.")
     click.echo("\n" + runs.summary(RunFolder(values["run_dir"]), stages))
+
+
+def _sweep(
+    sweep: Any, run_dir: str, workers: int | None, scheduler: str, report_test: bool, notebooks: str | None
+) -> None:
+    from bpr_helpers import runs, sweep_run, sweep_table
+
+    folder, where = Path(run_dir).resolve(), Path(notebooks) if notebooks else None
+    trials = sweep_run.run_sweep(sweep, folder, workers=workers, scheduler=scheduler, notebooks=where)
+    click.echo("\n" + sweep_table.write(folder))
+    failed = sum(trial.status["status"] != "done" for trial in trials)
+    if report_test and (winner := sweep_table.best_trial(folder)):
+        click.echo(f"\nOn the test part, {winner}:\n{sweep_run.report_test(winner, folder, where)}")
+    if failed:
+        raise runs.Failed(f"{failed} of {len(trials)} trials failed; the same command tries them again")
+
+
+def _end_with(parent: int) -> None:
+    """Interrupt this process when the one that started it is gone: a killed worker leaves no run behind."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    if os.name == "posix":  # elsewhere a process keeps the number of a parent that is gone
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def _no_notebooks(folder: str | None) -> list[str]:
+    missing = folder is not None and not all(Path(folder, f"{name}.ipynb").is_file() for name in NOTEBOOKS)
+    return [f"--notebooks {folder} does not hold {', '.join(NOTEBOOKS)}"] * missing
 
 
 def _guarded(work: Callable[[], None]) -> None:

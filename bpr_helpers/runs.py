@@ -62,7 +62,7 @@ def run(
     given, source = per_notebook(values), notebooks or repository_root() / "notebooks"
     folder = RunFolder(values["run_dir"])
     executed = []
-    with _one_at_a_time(folder.path, wait):
+    with one_at_a_time(folder.path, wait):
         for number, stage in enumerate(stages, 1):
             say = f"{number}/{len(stages)} {stage}"
             if not force and is_current(folder, stage, given[stage], source):
@@ -114,7 +114,7 @@ def summary(folder: RunFolder, stages: Sequence[str]) -> str:
 
 
 @contextmanager
-def _one_at_a_time(path: Path, wait: bool) -> Iterator[None]:
+def one_at_a_time(path: Path, wait: bool) -> Iterator[None]:
     """Hold the run folder for one run. The system frees the lock of a process that was killed."""
     lock = FileLock(path / ".run.lock")
     try:

@@ -1,0 +1,192 @@
+"""What a sweep is: its file, its configurations, and the trials that it consists of."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, log
+from pathlib import Path
+from random import Random as Generator
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bpr_helpers import runs
+from bpr_helpers.artifacts import RunFolder
+from bpr_helpers.evaluation import AT_K
+from bpr_helpers.parameters import faults, fields, from_text, nearest, per_notebook
+
+DATA, MODEL, TEST = ("01_kcore_pruning", "02_chronological_split"), "03_bpr_model", "04_evaluation"
+METRICS = [f"{name}@{k}" for name in AT_K for k in (5, 10, 20)] + ["auc"]
+
+
+Values = Annotated[list[Any], Field(min_length=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Range(_Strict):
+    """Where a random value is drawn: between low and high, evenly, or evenly in the logarithm."""
+
+    low: float = Field(strict=False)  # YAML takes 1e-3 for a text
+    high: float = Field(strict=False)
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError("low must be below high, and above 0 with log")
+        return self
+
+    def draw(self, rng: Generator, whole: bool) -> float:
+        """Draw one value of four digits; a whole one for a parameter that is a whole number."""
+        low, high = (log(self.low), log(self.high)) if self.log else (self.low, self.high)
+        value = exp(rng.uniform(low, high)) if self.log else rng.uniform(low, high)
+        return round(value) if whole else float(f"{value:.4g}")
+
+
+class Random(_Strict):
+    """Trials with every parameter drawn on its own, from a list or a range."""
+
+    trials: int = Field(ge=1)
+    seed: int = 0
+    space: dict[str, Values | Range] = Field(min_length=1)
+
+
+class Sweep(_Strict):
+    """What a sweep file holds: exactly one of grid, random and list, and how to judge."""
+
+    fixed: dict[str, Any] = {}
+    grid: dict[str, Values] | None = None
+    random: Random | None = None
+    listed: list[dict[str, Any]] | None = Field(None, alias="list")
+    seeds: tuple[int, ...] = Field((0,), min_length=1, strict=False)
+    metric: str = "ndcg@10"
+    part: Literal["valid", "test"] = "valid"
+
+    @model_validator(mode="after")
+    def _one_space(self) -> Sweep:
+        if sum(space is not None for space in (self.grid, self.random, self.listed)) != 1:
+            raise ValueError("give exactly one of grid, random and list")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("a seed is given twice")
+        if self.metric not in METRICS:
+            raise ValueError(f"there is no metric {self.metric}{nearest(self.metric, METRICS)}")
+        return self
+
+    def configurations(self) -> list[dict[str, Any]]:
+        """List the configurations, the default (no parameter set but the fixed ones) first, each once."""
+        found = [{}, *(self.listed or ())]
+        if self.grid:
+            found += [
+                dict(zip(self.grid, point, strict=True)) for point in itertools.product(*self.grid.values())
+            ]
+        if self.random:
+            rng = Generator(self.random.seed)
+            found += [self._draw(rng, self.random.space) for _ in range(self.random.trials)]
+        typed = [{name: from_text(name, value) for name, value in one.items()} for one in found]
+        return list({json.dumps(one, sort_keys=True, default=str): one for one in typed}.values())
+
+    def _draw(self, rng: Generator, space: Mapping[str, Any]) -> dict[str, Any]:
+        whole = {name for name, field in fields().items() if field.annotation is int}
+        return {
+            name: among.draw(rng, name in whole) if isinstance(among, Range) else rng.choice(among)
+            for name, among in space.items()
+        }
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a sweep: its configuration, all that it sets, and its folder inside the sweep's."""
+
+    configuration: dict[str, Any]
+    values: dict[str, Any]
+    folder: Path
+
+    def __str__(self) -> str:
+        return f"{line(self.configuration)}, seed={self.values['seed']}"
+
+    @classmethod
+    def of(cls, job: Mapping[str, Any]) -> Trial:
+        """Make a trial of what a worker was sent."""
+        return cls(job["configuration"], job["values"], Path(job["folder"]))
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """What is known of it: status (waiting, running, done, failed), attempts, seconds, error."""
+        try:
+            return dict(json.loads((self.folder / "status.json").read_text("utf-8")))
+        except (OSError, ValueError):
+            return {"status": "waiting", "attempts": 0, "seconds": float("nan"), "error": ""}
+
+    def is_done(self, notebooks: Path) -> bool:
+        """Tell whether it is done and all that it wrote is still there."""
+        given = per_notebook(self.values)[MODEL]
+        return self.status["status"] == "done" and runs.is_current(
+            RunFolder(self.folder), MODEL, given, notebooks
+        )
+
+
+def line(configuration: Mapping[str, Any]) -> str:
+    """Write a configuration as one line."""
+    return ", ".join(f"{name}={value}" for name, value in configuration.items()) or "default"
+
+
+def read_sweep(content: Mapping[str, Any], report_test: bool = False) -> tuple[Sweep | None, list[str]]:
+    """Check a sweep file's content and all of its configurations.
+
+    Returns
+    -------
+    sweep and faults : the faults are sentences, all of them at once; with any, there is no sweep
+    """
+    try:
+        sweep = Sweep.model_validate(dict(content))
+    except ValidationError as error:
+        return None, list(dict.fromkeys(_sentence(dict(fault)) for fault in error.errors()))
+    swept = {name for one in sweep.configurations() for name in one}
+    found = [
+        f"{name} is a folder that the sweep chooses itself" for name in {"run_dir"} & (swept | {*sweep.fixed})
+    ]
+    found += ["seed belongs under seeds, not among the other parameters"] * ("seed" in swept | {*sweep.fixed})
+    late = swept & (fields([TEST]).keys() - fields([*DATA, MODEL]).keys())
+    found += [
+        f"{name} matters to {TEST} alone, not to the choice: put it under fixed" for name in sorted(late)
+    ]
+    found += [f"{name} is both fixed and swept" for name in sorted(swept & sweep.fixed.keys())]
+    found += [fault for one in sweep.configurations() for fault in faults(sweep.fixed | one)]
+    if sweep.part == "test" and not report_test:
+        found.append("part is test, which is read once and for the winner only: add --report-test")
+    return (None if found else sweep), list(dict.fromkeys(found))
+
+
+def plan(sweep: Sweep, folder: Path) -> list[Trial]:
+    """List the trials: every configuration with every seed, in folders named after what they set."""
+    trials: dict[Path, Trial] = {}
+    for one, seed in itertools.product(sweep.configurations(), sweep.seeds):
+        values = {**sweep.fixed, **one, "seed": seed}
+        place = folder / "trials" / digest(values, (*DATA, MODEL))
+        trials.setdefault(place, Trial(one, values, place))  # what equals the default is the default
+    return list(trials.values())
+
+
+def digest(values: Mapping[str, Any], notebooks: Sequence[str]) -> str:
+    """Name what is set for some notebooks, the same for equal values in any order."""
+    given = per_notebook({name: value for name, value in values.items() if name != "run_dir"})
+    chosen = json.dumps([given[notebook] for notebook in notebooks], sort_keys=True)
+    return hashlib.sha256(chosen.encode()).hexdigest()[:12]
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    """Tell what pydantic found wrong with a sweep file."""
+    place = ".".join(
+        str(part) for part in fault["loc"] if not str(part)[:1].isupper() and "[" not in str(part)
+    )
+    words = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        return f"a sweep has no entry {place}{nearest(place, Sweep.model_fields)}"
+    return f"{place}: {words}" if place else words

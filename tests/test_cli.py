@@ -1,0 +1,161 @@
+"""The command `bpr`: what it refuses, in what words, and its exit codes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from tiny_notebooks import write_series
+
+from bpr_helpers import cli, runs
+from bpr_helpers.parameters import NOTEBOOKS
+
+
+@pytest.fixture
+def bpr(tmp_path, monkeypatch):
+    """Call `bpr` from a fresh folder; what would run is recorded instead of run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BPR_ROOT", "")  # so that what the command sets is undone
+    calls: list[tuple[dict, list[str]]] = []
+    monkeypatch.setattr(cli, "_run", lambda values, stages, *_: calls.append((values, stages)))
+
+    def call(*arguments: str) -> Result:
+        result = CliRunner().invoke(cli.main, ["run", *arguments])
+        result.calls = calls
+        return result
+
+    return call
+
+
+def refusals(result: Result) -> list[str]:
+    assert result.exit_code == 2 and not result.calls
+    return [line.removeprefix("bpr: ") for line in result.stderr.splitlines()]
+
+
+def test_values_come_from_the_command_line(bpr):
+    result = bpr(
+        "-p", "dim", "32", "-p", "l2_user", "1e-3", "-p", "item_bias", "false", "--run-dir", "runs/x"
+    )
+    assert result.exit_code == 0, result.output
+    values, stages = result.calls[0]
+    assert values == {"dim": 32, "l2_user": 0.001, "item_bias": False, "run_dir": "runs/x"}
+    assert stages == list(NOTEBOOKS)
+
+
+def test_a_file_of_parameters_and_the_command_line_has_the_last_word(bpr):
+    Path("p.yaml").write_text("dim: 32\nlearning_rate: 1e-3\nsource: synthetic\n")
+    values, _ = bpr("-f", "p.yaml", "-p", "dim", "8").calls[0]
+    assert values == {"dim": 8, "learning_rate": 0.001, "source": "synthetic", "run_dir": "runs/default"}
+
+
+def test_every_fault_is_told_at_once(bpr):
+    found = refusals(
+        bpr("-p", "dims", "3", "-p", "dim", "x", "-p", "alpha", "-1", "--only", "07", "-f", "none.yaml")
+    )
+    assert found == [
+        "none.yaml cannot be read (No such file or directory).",
+        "no notebook is called 07: choose among " + ", ".join(NOTEBOOKS) + ".",
+        "no notebook has a parameter dims (did you mean dim?).",
+        "dim must be a whole number at least 1, not 'x'.",
+        "alpha must be a number at least 0, not -1.0.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-p", "valid_fraction", "0"], "patience=5 needs a validation part"),
+        (["-p", "n_test", "2"], "n_test has no effect with split='per_user'"),
+        (["-p", "dim", "3", "-p", "dim", "4"], "dim is set twice"),
+        (["-p", "run_dir", "a", "--run-dir", "b"], "run_dir is set twice"),
+        (["--only", "03", "-p", "user_k", "3"], "user_k belongs to 01_kcore_pruning, which is not to run"),
+        (["--from", "02", "--only", "03"], "exclude each other"),
+        (["-p", "source", "mine.csv"], "source 'mine.csv' is no file in"),
+        (["-p", "source", "ml-100"], "(did you mean ml-100k?)"),
+        (["-p", "items_source", "titles.csv"], "items_source 'titles.csv' is no file in"),
+        (["--notebooks", "nowhere"], "--notebooks nowhere does not hold 01_kcore_pruning"),
+        (["-f", "list.yaml"], "list.yaml must hold names with values"),
+        (["-f", "broken.yaml"], "broken.yaml is not YAML"),
+    ],
+)
+def test_contradictions_and_missing_files_are_refused(bpr, arguments, words):
+    Path("list.yaml").write_text("- 1\n")
+    Path("broken.yaml").write_text("dim: [1\n")
+    found = refusals(bpr(*arguments))
+    assert len(found) == 1 and words in found[0]
+
+
+def test_some_notebooks(bpr):
+    first, second, third, fourth = NOTEBOOKS
+    assert bpr("--from", "03").calls[-1][1] == [third, fourth]
+    assert bpr("--only", "04", "--only", "02_chron").calls[-1][1] == [second, fourth]
+    assert bpr("--only", "01").calls[-1][1] == [first]
+
+
+def test_refusing_loads_neither_tensorflow_nor_papermill(tmp_path):
+    program = (
+        "import sys\nfrom bpr_helpers.cli import main\n"
+        "try:\n    main(['run', '-p', 'dims', '3', '-p', 'dim', '0'])\n"
+        "finally:\n    print(sorted({'tensorflow', 'keras', 'papermill', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and done.stdout == "[]\n" and done.stderr.count("\n") == 2
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(runs.Failed("x"), 1), (runs.Refused("x"), 2), (KeyboardInterrupt(), 130), (None, 0)]
+)
+def test_exit_codes(bpr, monkeypatch, error, code):
+    def work(*_):
+        if error:
+            raise error
+
+    monkeypatch.setattr(cli, "_run", work)
+    result = bpr()
+    assert result.exit_code == code and "Traceback" not in result.output
+
+
+def test_the_command_runs_where_no_environment_is_activated(tmp_path):
+    """Called by its path from another folder: kernels are of the same environment, paths of the caller."""
+    series = write_series(tmp_path / "series", {"01_kcore_pruning": "import sys; print(sys.prefix)"})
+    command = [sys.executable, "-m", "bpr_helpers", "run", "--only", "01", "-p", "user_k", "4"]
+    command += ["--notebooks", str(series)]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "BPR_ROOT": "/nowhere"}
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    executed = tmp_path / "runs" / "default" / "notebooks" / "01_kcore_pruning.ipynb"
+    assert sys.prefix in executed.read_text() and str(executed.relative_to(tmp_path)) in done.stdout
+
+
+@pytest.mark.parametrize("command", [["sweep", "none.yaml"], ["table", "none"]])
+def test_sweeps_that_are_not_there_are_refused(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BPR_ROOT", "")
+    result = CliRunner().invoke(cli.main, command)
+    assert result.exit_code == 2 and "none" in result.stderr and not list(tmp_path.iterdir())
+
+
+def test_a_sweep_whose_file_is_wrong_is_refused_with_every_fault(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("s.yaml").write_text("grid: {dims: [3], dim: [0]}\npart: test\n")
+    result = CliRunner().invoke(cli.main, ["sweep", "s.yaml"])
+    assert result.exit_code == 2
+    assert [line.split()[1] for line in result.stderr.splitlines()] == ["no", "dim", "part"]
+
+
+def test_python_m_is_the_same_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "bpr_helpers", "run", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "--run-dir" in done.stdout and "--force" in done.stdout

@@ -1,0 +1,197 @@
+"""Sweeps: resumed, failures recorded, nothing of the test part read, nothing lost with a worker."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_notebooks import write_series
+
+from bpr_helpers import runs, sweep_run
+from bpr_helpers.artifacts import RunFolder
+from bpr_helpers.sweep_plan import MODEL, plan, read_sweep
+from bpr_helpers.sweep_run import report_test, run_sweep
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BPR_ROOT", str(tmp_path))
+
+
+def sweep(**content):
+    found, wrong = read_sweep(content)
+    assert wrong == []
+    return found
+
+
+def status(trials):
+    return [(t.configuration.get("dim"), t.status["status"], t.status["attempts"]) for t in trials]
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_one_by_one_with_a_failure_and_resumed(tmp_path, capsys):
+    threads = f"open({str(tmp_path / 'threads')!r}, 'w').write(os.environ['OMP_NUM_THREADS'])\n"
+    notebooks = write_series(tmp_path / "series", {MODEL: threads + "assert dim != 13, 'unlucky'"})
+    trials = run_sweep(sweep(grid={"dim": [13]}), tmp_path / "sweep", workers=1, notebooks=notebooks)
+    assert status(trials) == [(None, "done", 1), (13, "failed", 1)]
+    assert "03_bpr_model failed in cell [4]: AssertionError: unlucky" in trials[1].status["error"]
+    assert "2 trials: 0 done before" in capsys.readouterr().out
+    assert (tmp_path / "threads").read_text() == str(os.cpu_count())
+
+    # Again: what failed is tried again, what is new is made, and the rest stays.
+    trials = run_sweep(sweep(grid={"dim": [13, 4]}), tmp_path / "sweep", workers=1, notebooks=notebooks)
+    assert status(trials) == [(None, "done", 1), (13, "failed", 2), (4, "done", 1)]
+    assert "3 trials: 1 done before, 1 failed before" in capsys.readouterr().out
+    assert RunFolder(trials[2].folder).read(MODEL)["model"]["dim"].unique().tolist() == [4]
+    assert len(list((tmp_path / "sweep" / "prepared").iterdir())) == 1  # pruned and split once
+
+    RunFolder(trials[2].folder).read(MODEL).path("model").unlink()
+    assert [trial.is_done(notebooks) for trial in trials] == [True, False, False]
+
+
+def test_the_test_part_is_read_once_for_the_winner_and_by_no_trial(tmp_path):
+    notebooks, folder = write_series(tmp_path / "series"), tmp_path / "sweep"
+    winner, other = plan(sweep(list=[{"dim": 2}]), folder)
+    job = sweep_run._job(winner, folder, notebooks)
+    for part in folder.rglob("test.parquet"):
+        part.write_bytes(b"nobody can read this")
+    assert sweep_run.run_trial(job, 1)["status"] == "done"
+    assert not RunFolder(winner.folder).has("04_evaluation")
+
+    table = report_test(winner, folder, notebooks)
+    assert "ndcg@10" in table and report_test(winner, folder, notebooks) == table
+    with pytest.raises(runs.Refused, match="has read its test part for trial"):
+        report_test(other, folder, notebooks)
+
+
+def test_each_data_setting_is_prepared_once(tmp_path):
+    notebooks = write_series(tmp_path / "series")
+    trials = plan(sweep(grid={"user_k": [2], "dim": [3, 4]}), tmp_path / "sweep")
+    jobs = [sweep_run._job(trial, tmp_path / "sweep", notebooks) for trial in trials]
+    places = [Path(job["prepared"]) for job in jobs]
+    assert places[0] != places[1] == places[2] and len(list((tmp_path / "sweep" / "prepared").iterdir())) == 2
+    assert [len(RunFolder(p).read("01_kcore_pruning")["interactions"]) for p in places] == [6, 2, 2]
+
+
+def test_without_dask_trials_run_one_by_one_and_it_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "dask.distributed", None)
+    with sweep_run._runner(2, "") as results:
+        assert list(results([])) == []
+    assert "dask is not installed" in capsys.readouterr().out
+    with pytest.raises(runs.Refused, match="--scheduler needs dask"), sweep_run._runner(2, "tcp://x:1"):
+        pass
+
+
+def test_a_local_cluster_shares_the_processors(tmp_path, monkeypatch):
+    """Each of two workers gives its trial half of the processors (the trial itself is left out here)."""
+    pytest.importorskip("distributed")
+    job = {"configuration": {}, "values": {"seed": 0}, "folder": str(tmp_path)}
+    with sweep_run._runner(2, "") as results:
+        ((_, found),) = results([job])  # it fails, as the job has nothing prepared, and the sweep goes on
+    assert found["status"] == "failed" and "KeyError" in found["error"]
+    assert (tmp_path / "status.json").exists()
+
+
+def test_a_second_sweep_in_the_same_folder_is_refused(tmp_path):
+    with runs.one_at_a_time(tmp_path / "sweep", wait=False), pytest.raises(runs.Refused, match="Another run"):
+        run_sweep(sweep(list=[{}]), tmp_path / "sweep", notebooks=tmp_path)
+
+
+# A trial notes its start and its end, and its first attempt waits to be killed.
+COUNTED = """
+open({log!r}, 'a').write(f'start {{dim}}\\n')
+if dim == 3 and open({log!r}).read().count('start 3') == 1: time.sleep(300)
+time.sleep(0.2)
+open({log!r}, 'a').write(f'end {{dim}}\\n')
+"""
+
+
+def bpr_sweep(tmp_path, dims, notebooks, *options):
+    (tmp_path / "s.yaml").write_text(f"grid: {{dim: {dims}}}\n")
+    command = [
+        sys.executable,
+        "-m",
+        "bpr_helpers",
+        "sweep",
+        "s.yaml",
+        "--notebooks",
+        str(notebooks),
+        *options,
+    ]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_a_worker_of_a_separate_scheduler_is_killed_and_nothing_is_lost(tmp_path):
+    pytest.importorskip("distributed")
+    log = tmp_path / "log"
+    log.touch()
+    notebooks = write_series(tmp_path / "series", {MODEL: COUNTED.format(log=str(log))})
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--no-dashboard"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    file = tmp_path / "scheduler.json"
+    scheduler = subprocess.Popen([*dask, "--port", "0", "--scheduler-file", str(file)], **quiet)
+    worker = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_worker",
+        "--nthreads",
+        "1",
+        "--no-nanny",
+        "--no-dashboard",
+    ]
+    workers = []
+    try:
+        wait_for(file.exists)
+        address = json.loads(file.read_text())["address"]
+        workers += [subprocess.Popen([*worker, address], **quiet) for _ in range(2)]
+        process = bpr_sweep(tmp_path, [3, 4], notebooks, "--scheduler", address)
+        wait_for(lambda: "start 3" in log.read_text())
+        busy = next(w for w in workers if _starts_run_of(w.pid, tmp_path, 3))
+        os.kill(busy.pid, signal.SIGKILL)
+        text, _ = process.communicate(timeout=200)
+    finally:
+        for started in [scheduler, *workers]:
+            started.kill()
+            started.wait()
+    assert process.returncode == 0, text
+    ends = sorted(line for line in log.read_text().splitlines() if line.startswith("end"))
+    assert ends == ["end 3", "end 4", "end 96"]  # every trial was finished, and once
+    assert "attempt 2" in text and text.count("attempt 2") == 1
+    assert "Best on validation of 3 configurations" in text and (tmp_path / "runs/sweep/table.html").exists()
+
+
+def _starts_run_of(pid: int, folder: Path, dim: int) -> bool:
+    """Tell whether the trial with this dim is the work of a child of the process."""
+    children = Path(f"/proc/{pid}/task").glob("*/children")
+    for child in " ".join(file.read_text() for file in children).split():
+        command = Path(f"/proc/{child}/cmdline").read_text().split("\0")
+        if "--run-dir" in command:
+            file = Path(command[command.index("--run-dir") + 1], "parameters.yaml")
+            return json.loads(file.read_text()).get("dim") == dim
+    return False
+
+
+def test_interrupted_and_resumed(tmp_path):
+    log = tmp_path / "log"
+    log.touch()
+    notebooks = write_series(tmp_path / "series", {MODEL: COUNTED.format(log=str(log))})
+    process = bpr_sweep(tmp_path, [3], notebooks, "--workers", "1")
+    wait_for(lambda: "start 3" in log.read_text())
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in text, text
+    again = bpr_sweep(tmp_path, [3], notebooks, "--workers", "1")
+    text, _ = again.communicate(timeout=200)
+    assert again.returncode == 0 and "2 trials: 1 done before, 0 failed before" in text
+    assert log.read_text().split("\n")[:-1] == ["start 96", "end 96", "start 3", "start 3", "end 3"]

@@ -1,0 +1,80 @@
+"""The table of a sweep: rows, averages over seeds, the best and its comparison, the files."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bpr_helpers import sweep_table
+from bpr_helpers.artifacts import RunFolder
+from bpr_helpers.parameters import per_notebook
+from bpr_helpers.runs import Refused
+from bpr_helpers.sweep_plan import MODEL, plan, read_sweep
+from bpr_helpers.sweep_run import write_json
+
+BASE = pd.Series(np.random.default_rng(0).random(50), index=pd.RangeIndex(50, name="user_id"))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A sweep of three configurations and two seeds; dim=8 is better by .1, and one trial of dim=4 failed."""
+    monkeypatch.setenv("BPR_ROOT", str(tmp_path))
+    found, _ = read_sweep({"grid": {"dim": [8, 4]}, "seeds": [0, 1]})
+    write_json(tmp_path / "sweep.json", found.model_dump(mode="json", by_alias=True))
+    for trial in plan(found, tmp_path):
+        dim, seed = trial.configuration.get("dim"), per_notebook(trial.values)[MODEL]["seed"]
+        failed = dim == 4 and seed == 1
+        status = {
+            "status": "failed" if failed else "done",
+            "attempts": 1,
+            "seconds": 2.0,
+            "error": "x<y" * failed,
+        }
+        write_json(trial.folder / "status.json", status)
+        if not failed:
+            per_user = (BASE + 0.1 * (dim == 8) + 0.02 * seed).to_frame("ndcg@10").assign(auc=0.5)
+            RunFolder(trial.folder).write(
+                MODEL, {"valid_per_user": per_user}, per_notebook(trial.values)[MODEL]
+            )
+    return tmp_path
+
+
+def test_a_row_per_trial_with_parameters_metrics_interval_and_status(folder):
+    text = sweep_table.write(folder)
+    table = pd.read_parquet(folder / "table.parquet")
+    written = pd.read_csv(folder / "table.csv", keep_default_na=False, na_values={"low": "", "high": ""})
+    assert list(written) == list(table) and list(written["error"]) == [""] * 5 + ["x<y"]
+    assert len(table) == 6 and list(table["status"]) == ["done"] * 5 + ["failed"]
+    assert list(table["dim"])[2:] == [8, 8, 4, 4] and list(table["seed"]) == [0, 1] * 3
+    assert {"user_k", "split", "learning_rate", "seconds", "error", "auc"} <= set(table)
+    done = table[table["status"] == "done"]
+    assert (done["low"] < done["ndcg@10"]).all() and (done["ndcg@10"] < done["high"]).all()
+    assert done["ndcg@10"].iloc[0] == pytest.approx(BASE.mean())
+    page = (folder / "table.html").read_text()
+    assert "data:image/png;base64," in page and "x&lt;y" in page and str(folder / "table.html") in text
+
+
+def test_seeds_are_averaged_and_the_best_is_compared_user_by_user(folder):
+    sweep, found = sweep_table.read(folder)
+    assert found.best == "dim=8" and set(found.evaluations) == {"default", "dim=8"}  # dim=4 is not complete
+    lead = sweep_table.paired(sweep, found)
+    assert lead.difference == pytest.approx(0.1) and lead.low == pytest.approx(0.1) and lead.n_users == 50
+    short = sweep_table.by_configuration(sweep, found)
+    assert list(short.index) == ["dim=8", "default", "dim=4"]
+    assert short.loc["dim=8", "mean"] == pytest.approx(BASE.mean() + 0.11, abs=1e-4)
+    assert short.loc["dim=8", "sd over seeds"] == pytest.approx(0.02 / np.sqrt(2), abs=1e-4)
+    assert list(short["done"]) == ["2/2", "2/2", "1/2"]
+    assert "Best on validation of 2 configurations: dim=8" in sweep_table.verdict(sweep, found)
+    assert str(sweep_table.best_trial(folder)) == "dim=8, seed=0"
+
+
+def test_a_sweep_that_has_just_begun_has_a_table_too(tmp_path):
+    found, _ = read_sweep({"grid": {"dim": [8]}})
+    write_json(tmp_path / "sweep.json", found.model_dump(mode="json", by_alias=True))
+    assert "No configuration is done yet." in sweep_table.write(tmp_path)
+    assert list(pd.read_csv(tmp_path / "table.csv")["status"]) == ["waiting"] * 2
+    assert sweep_table.best_trial(tmp_path) is None
+
+
+def test_a_folder_without_a_sweep_is_refused(tmp_path):
+    with pytest.raises(Refused, match="holds no sweep"):
+        sweep_table.write(tmp_path)
