@@ -15,16 +15,15 @@ from bpr_helpers import BPR
 
 SPLITS = (0, 1, 2)  # tie seeds
 RANGES = {  # (low, high) are drawn on a logarithmic scale, lists with equal chances
-    "dim": [64, 96, 128],
-    "l2_user": (0.06, 0.3),
-    "l2_pos": (0.008, 0.05),
-    "l2_neg": (0.01, 0.06),
+    "dim": [64, 96],
+    "l2_user": (0.08, 0.25),
+    "l2_pos": (0.006, 0.03),
+    "l2_neg": (0.01, 0.05),
     "temperature": (0.5, 1.3),
-    "recency": (2.0, 8.0),
-    "learning_rate": (0.05, 0.15),
+    "recency": (3.0, 8.0),
+    "learning_rate": (0.05, 0.12),
     "init_scale": (0.02, 0.1),
-    "averaging": [0.6, 0.7, 0.8, 0.9],
-    "n_negatives": [64, 128],
+    "averaging": [0.7, 0.8, 0.9],
     "item_bias": [True, False],
 }
 
@@ -51,7 +50,7 @@ def draw(rng: np.random.Generator) -> dict[str, Any]:
 def judge(configuration: dict[str, Any], parts: list[tuple[pd.DataFrame, pd.DataFrame]]) -> dict[str, float]:
     """Mean best validation NDCG@10 over the splits, the epoch where it was reached, and the time it took."""
     started = time.perf_counter()
-    fits = [BPR(**configuration, epochs=40, patience=5).fit(train, valid=valid) for train, valid in parts]
+    fits = [BPR(**configuration, epochs=32, patience=4).fit(train, valid=valid) for train, valid in parts]
     return {
         "valid_ndcg@10": float(np.mean([fit.history["valid_ndcg@10"].max() for fit in fits])),
         "epochs": float(np.mean([fit.best_epoch for fit in fits])),

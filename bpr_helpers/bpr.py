@@ -151,7 +151,7 @@ class BPR:
             raise ValueError("patience needs a validation part: pass valid=... to fit, or set patience=0.")
         self.matrix = as_matrix(interactions)
         held_out = None if valid is None else self._known_part(valid)
-        sizes = {"n_users": self.matrix.n_users, "n_items": self.matrix.n_items}
+        sizes: dict[str, Any] = {"n_users": self.matrix.n_users, "n_items": self.matrix.n_items}
         made = {name: use[name] for name in ("dim", "item_bias", "init_scale", "seed")}
         self.keras_model = BPRModel(**sizes, **made)
         state = training.train(

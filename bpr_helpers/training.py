@@ -80,7 +80,7 @@ class RowAdagrad:
         return (
             tf.tensor_scatter_nd_update(table, at, new),
             tf.tensor_scatter_nd_update(accumulator, at, squares),
-            tf.tensor_scatter_nd_update(summed, at, tf.zeros_like(gradient)),
+            tf.tensor_scatter_nd_update(summed, at, 0.0 * total),  # after total is read: no copy is needed
         )
 
     def _change(self, gradient: tf.Tensor, squares: tf.Tensor) -> tf.Tensor:
