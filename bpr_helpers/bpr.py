@@ -104,7 +104,7 @@ class BPR:
         temperature: float = USUAL.temperature,
         alpha: float = USUAL.alpha,
         recency: float = USUAL.recency,
-        epochs: int = 20,
+        epochs: int = 23,
         batch_size: int = USUAL.batch_size,
         optimizer: str | keras.optimizers.Optimizer = USUAL.optimizer,
         learning_rate: float = USUAL.learning_rate,

@@ -52,10 +52,10 @@ class SplitParameters(Parameters):
 class BPRParameters(Parameters):
     """03_bpr_model: the model and its training."""
 
-    dim: int = Field(96, ge=1, description="latent dimension")
-    l2_user: float = Field(0.14, ge=0, description="L2 strength of the user vector")
-    l2_pos: float = Field(0.02, ge=0, description="L2 strength of the positive item's vector")
-    l2_neg: float = Field(0.025, ge=0, description="L2 strength of the negative items' vectors")
+    dim: int = Field(64, ge=1, description="latent dimension")
+    l2_user: float = Field(0.109, ge=0, description="L2 strength of the user vector")
+    l2_pos: float = Field(0.0186, ge=0, description="L2 strength of the positive item's vector")
+    l2_neg: float = Field(0.0457, ge=0, description="L2 strength of the negative items' vectors")
     l2_bias: float = Field(0.0, ge=0, description="L2 strength of the item biases")
     item_bias: bool = Field(True, description="give every item a bias")
     sampler: Literal["uniform", "popularity", "hard", "shared", "weighted"] = Field(
@@ -64,16 +64,16 @@ class BPRParameters(Parameters):
     n_negatives: int = Field(
         0, ge=0, description="negatives per positive, or per batch where shared; 0 for the usual number"
     )
-    temperature: float = Field(0.7, gt=0, description="softness of the negatives' weights (weighted)")
+    temperature: float = Field(0.564, gt=0, description="softness of the negatives' weights (weighted)")
     alpha: float = Field(0.5, ge=0, description="exponent of popularity (popularity)")
-    recency: float = Field(4.0, ge=0, description="how much more a late positive counts; 0 for all alike")
+    recency: float = Field(7.01, ge=0, description="how much more a late positive counts; 0 for all alike")
     epochs: int = Field(40, ge=1, description="largest number of epochs")
     batch_size: int = Field(1024, ge=1, description="positives per step")
     optimizer: Literal["adagrad", "adam", "adamw", "rmsprop", "sgd"] = Field(
         "adagrad", description="Keras optimizer"
     )
-    learning_rate: float = Field(0.079, gt=0, description="its step size")
-    init_scale: float = Field(0.05, gt=0, description="standard deviation of the initial vectors")
+    learning_rate: float = Field(0.0527, gt=0, description="its step size")
+    init_scale: float = Field(0.0369, gt=0, description="standard deviation of the initial vectors")
     patience: int = Field(5, ge=0, description="epochs without a better validation NDCG; 0 for all epochs")
     averaging: float = Field(
         0.8, ge=0, lt=1, description="decay of the running average of weights; 0 for none"
