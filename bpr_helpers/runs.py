@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -193,11 +194,19 @@ def prepare_environment(root: Path) -> None:
 def _what(error: Exception, notebook: Path) -> str:
     """Name the cell and the last line of the error."""
     if hasattr(error, "exec_count"):
-        lines = f"{error.ename}: {error.evalue}".strip().splitlines()  # type: ignore[attr-defined]
+        lines = f"{error.ename}: {error.evalue or _failing_line(error)}".splitlines()  # type: ignore[attr-defined]
         return f" in cell [{error.exec_count}]: {lines[-1]}"
     if "DeadKernel" in type(error).__name__:
         return f" in {_running_cell(notebook)}: its kernel died (out of memory, or killed)"
     return f": {str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__}"
+
+
+def _failing_line(error: Any) -> str:
+    """Give the code of an error without words, such as that of a failed assertion."""
+    from papermill.exceptions import strip_color
+
+    marked = re.findall(r"^-+> *\d+ *(.*)$", strip_color("\n".join(error.traceback)), re.MULTILINE)
+    return str(marked[-1]) if marked else ""
 
 
 def _running_cell(notebook: Path) -> str:

@@ -179,6 +179,12 @@ def test_a_failing_notebook_is_named_and_kept(tmp_path, series):
     assert runs.run({"run_dir": str(folder.path)}, [FIRST], notebooks=series) == [FIRST]
 
 
+def test_an_error_without_words_shows_its_code(tmp_path, series):
+    notebooks = write_series(tmp_path / "series", {FIRST: "x = 1\nassert x == 2"})
+    with pytest.raises(runs.Failed, match=r"in cell \[4\]: AssertionError: assert x == 2"):
+        runs.run({"run_dir": str(tmp_path / "run")}, notebooks=notebooks)
+
+
 def test_a_kernel_that_dies_is_told(tmp_path, series):
     notebooks = write_series(tmp_path / "series", {FIRST: "os.kill(os.getpid(), signal.SIGKILL)"})
     with pytest.raises(runs.Failed, match=r"failed in cell \[4\]: its kernel died"):
