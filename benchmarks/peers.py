@@ -15,7 +15,7 @@ THREADS = os.cpu_count() or 1
 
 
 class Peer:
-    """Fits vectors and biases with another library; scores like BPR. Its defaults were tuned on validation."""
+    """Fits vectors and biases with another library, scores like BPR. Its defaults: tuned on validation."""
 
     matrix: InteractionMatrix
 
