@@ -113,3 +113,14 @@ def test_frame_and_matrix_fit_alike(interactions: pd.DataFrame) -> None:
     assert (
         of_frame.user_vectors.tobytes() == of_matrix.user_vectors.tobytes() == shuffled.user_vectors.tobytes()
     )
+
+
+def test_the_defaults_are_the_best_trial_of_the_search() -> None:
+    table = Path(__file__).parents[1] / "benchmarks" / "results" / "search.csv"
+    best = pd.read_csv(table).iloc[0]
+    assert not [column for column in best.index if "test" in column]  # chosen on validation alone
+    usual = BPR().settings
+    assert {name: usual[name] for name in best.index if name in usual and name != "epochs"} == pytest.approx(
+        {name: best[name] for name in best.index if name in usual and name != "epochs"}
+    )
+    assert usual["epochs"] == round(best["epochs"])
