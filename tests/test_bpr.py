@@ -37,7 +37,8 @@ def test_the_defaults_reach_what_the_course_promises_on_the_standard_split(stand
 
 def test_negatives_that_avoid_the_test_part_leak_it(standard: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     """The original's mistake: the items that are never drawn against a user tell what the test holds."""
-    plain = BPR(sampler="uniform", recency=0.0, l2_user=0.01, l2_pos=0.005, l2_neg=0.005)
+    strengths = {"l2_user": 0.01, "l2_pos": 0.005, "l2_neg": 0.005}
+    plain = BPR(sampler="uniform", recency=0.0, learning_rate=0.1, epochs=20, **strengths)
     honest = evaluate(plain.fit(standard.train), standard.test).per_user["ndcg@10"].mean()
     known = plain.matrix
     both = pd.concat([standard.train, standard.test])
