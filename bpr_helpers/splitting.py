@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -173,18 +174,25 @@ class _Facts:
     def of(self, label: int) -> dict[str, float]:
         here, before, train = self.part == label, self.part < label, self.part == _TRAIN
         users, items = self.users[here], self.items[here]
-        pairs = self.users * (self.items.max(initial=0) + 1) + self.items
         return {
             "rows": len(users),
-            "users": len(np.unique(users)),
-            "items": len(np.unique(items)),
-            "users_missing": len(np.setdiff1d(self.users, users)),
-            "repeated_pairs": len(np.intersect1d(pairs[here], pairs[before])),
+            "users": len(pd.unique(users)),
+            "items": len(pd.unique(items)),
+            "users_missing": len(pd.unique(self.users)) - len(pd.unique(users)),
+            "repeated_pairs": int(self.repeated_pairs[label]),
             "tied_users": self._tied_users(here, before),
             "later_in_train": _later(self.times[train], self.times[here]) if label != _TRAIN else np.nan,
             "unknown_user_rows": int(np.isin(users, self.users[train], invert=True).sum()),
             "unknown_item_rows": int(np.isin(items, self.items[train], invert=True).sum()),
         }
+
+    @cached_property
+    def repeated_pairs(self) -> np.ndarray:
+        """Per part, how many of its distinct pairs an earlier part holds too: one sort of packed integers."""
+        pairs = self.users * (self.items.max(initial=0) + 1) + self.items
+        pairs, part = np.divmod(np.sort(pairs * 3 + self.part), 3)
+        repeats = (pairs[1:] == pairs[:-1]) & (part[1:] != part[:-1])
+        return np.bincount(part[1:][repeats], minlength=3)
 
     def _tied_users(self, here: np.ndarray, before: np.ndarray) -> int:
         first = pd.Series(self.times[here]).groupby(self.users[here]).min()

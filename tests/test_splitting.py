@@ -238,6 +238,12 @@ def test_report_by_hand() -> None:
     assert np.isnan(report.loc["train", "later_in_train"])
 
 
+def test_report_counts_a_repeated_pair_once_per_part() -> None:
+    train, valid = frame([("al", "a", 1), ("al", "a", 2)]), frame([("al", "a", 3), ("al", "b", 3)])
+    test = frame([("al", "b", 4), ("al", "a", 4), ("al", "a", 5), ("bo", "a", 5)])
+    assert split_report(Split(train, valid, test))["repeated_pairs"].tolist() == [0, 1, 2]
+
+
 @unhurried
 @given(ROWS, PERCENT)
 def test_report_of_a_split_agrees_with_counting(rows: list, test: int) -> None:
