@@ -162,10 +162,10 @@ class IALS:
 
     def __init__(
         self,
-        dim: int = 32,
+        dim: int = 64,
         *,
-        l2: float = 0.0033,
-        alpha0: float = 0.594,
+        l2: float = 0.006,
+        alpha0: float = 1.0,
         nu: float = 1.0,
         iterations: int = 10,
         init_scale: float = 0.1,
