@@ -56,35 +56,52 @@ class RowAdagrad:
     DENSE = 4
 
     def start(self, tables: Tables) -> Tables:
-        """Squares collected so far, then per table an array of zeros in which a step sums its gradients."""
+        """Squares collected so far, then per table one integer a row, for `_sum_repeats`."""
         accumulators = tuple(np.full_like(table, self.initial_accumulator) for table in tables)
-        return accumulators + tuple(np.zeros_like(table) for table in tables)
+        return accumulators + tuple(np.zeros(len(table), np.int32) for table in tables)
 
     def step(self, tables: Tables, slots: Tables, rows: Tables, gradients: Tables) -> tuple[Tables, Tables]:
         n = len(tables)
         moved = [self._move(*one) for one in zip(tables, slots[:n], slots[n:], rows, gradients, strict=True)]
-        new_tables, accumulators, sums = zip(*moved, strict=True)
-        return new_tables, accumulators + sums
+        new_tables, accumulators, places = zip(*moved, strict=True)
+        return new_tables, accumulators + places
 
     def _move(
-        self, table: tf.Tensor, accumulator: tf.Tensor, sums: tf.Tensor, rows: tf.Tensor, gradient: tf.Tensor
+        self,
+        table: tf.Tensor,
+        accumulator: tf.Tensor,
+        places: tf.Tensor,
+        rows: tf.Tensor,
+        gradient: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         at = rows[:, None]
-        summed = tf.tensor_scatter_nd_add(sums, at, gradient)
         if table.shape[0] < self.DENSE * rows.shape[0]:
+            summed = tf.scatter_nd(at, gradient, table.shape)
             accumulator = accumulator + tf.square(summed)
-            return table - self._change(summed, accumulator), accumulator, sums
-        total = tf.gather(summed, rows)
+            return table - self._change(summed, accumulator), accumulator, places
+        total, places = _sum_repeats(places, rows, gradient)
         squares = tf.gather(accumulator, rows) + tf.square(total)
         new = tf.gather(table, rows) - self._change(total, squares)
         return (
             tf.tensor_scatter_nd_update(table, at, new),
             tf.tensor_scatter_nd_update(accumulator, at, squares),
-            tf.tensor_scatter_nd_update(summed, at, 0.0 * total),  # after total is read: no copy is needed
+            places,
         )
 
     def _change(self, gradient: tf.Tensor, squares: tf.Tensor) -> tf.Tensor:
         return self.learning_rate * gradient * tf.math.rsqrt(squares + self.epsilon)
+
+
+def _sum_repeats(places: tf.Tensor, rows: tf.Tensor, gradient: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Per entry of rows (m,) the sum of the gradients (m, ...) of all entries that name the same row.
+
+    Every entry writes its place into its row's cell of places (n_rows,); the one that stays is where the
+    row's gradients are summed. Cells are read only after they were written, so they never need clearing.
+    """
+    places = tf.tensor_scatter_nd_update(places, rows[:, None], tf.range(rows.shape[0]))
+    place = tf.gather(places, rows)
+    summed = tf.scatter_nd(place[:, None], gradient, gradient.shape)
+    return tf.gather(summed, place), places
 
 
 class KerasOptimizer:
@@ -127,29 +144,30 @@ def triple_gradients(
     (m, ...) per table.
     """
     user_table, item_table, biases = tables
-    user, positive, negative = (
-        tf.gather(user_table, users),
-        tf.gather(item_table, positives),
-        tf.gather(item_table, negatives),
-    )
-    positive_bias, negative_bias = tf.gather(biases, positives), tf.gather(biases, negatives)
-    parts = (user, positive, negative, positive_bias, negative_bias)
+    items = tf.concat([positives, tf.reshape(negatives, [-1])], axis=0)  # one reading of each table
+    touched = tf.gather(user_table, users), tf.gather(item_table, items), tf.gather(biases, items)
     with tf.GradientTape() as tape:
-        tape.watch(parts)
+        tape.watch(touched)
+        user, vectors, item_biases = touched
+        positive, negative = _parted(vectors, positives, negatives)
+        positive_bias, negative_bias = _parted(item_biases, positives, negatives)
         above = tf.reduce_sum(user * positive, axis=1) + positive_bias  # (b,)
         below = negative_scores(user, negative, negative_bias)  # (b, k)
         weights = counts[:, None] * tf.stop_gradient(sampler.weights(below, allowed))  # (b, k)
         loss = bpr_loss(above, below, weights)
-        total = loss + l2_penalty(*parts, weights, l2)
-    d_user, d_positive, d_negative, d_positive_bias, d_negative_bias = tape.gradient(total, parts)
+        total = loss + l2_penalty(user, positive, negative, positive_bias, negative_bias, weights, l2)
+    gradients = tape.gradient(total, touched)
     n_allowed = tf.maximum(tf.reduce_sum(allowed, axis=1), 1.0)
     ordered = (
         tf.reduce_sum(allowed * tf.cast(above[:, None] > below, allowed.dtype), axis=1) / n_allowed
     )  # (b,)
-    items = tf.concat([positives, tf.reshape(negatives, [-1])], axis=0)
-    d_items = tf.concat([d_positive, tf.reshape(d_negative, [-1, d_positive.shape[1]])], axis=0)
-    d_biases = tf.concat([d_positive_bias, tf.reshape(d_negative_bias, [-1])], axis=0)
-    return loss, tf.reduce_sum(counts * ordered), (users, items, items), (d_user, d_items, d_biases)
+    return loss, tf.reduce_sum(counts * ordered), (users, items, items), tuple(gradients)
+
+
+def _parted(of_items: tf.Tensor, positives: tf.Tensor, negatives: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What belongs to the positives (b, ...), and to the negatives in their shape."""
+    of_positives, of_negatives = tf.split(of_items, [positives.shape[0], -1])
+    return of_positives, tf.reshape(of_negatives, negatives.shape + of_items.shape[1:])
 
 
 def compile_epoch(

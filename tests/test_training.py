@@ -96,7 +96,7 @@ def test_large_tables_are_updated_row_by_row_to_the_same_result() -> None:
     assert (np.asarray(again)[8:] == 1).all()
 
 
-@pytest.mark.parametrize("optimizer", ["adam", keras.optimizers.SGD(0.05, momentum=0.9)])
+@pytest.mark.parametrize("optimizer", ["adam", keras.optimizers.SGD(0.01, momentum=0.9)])
 def test_keras_optimizers_train(interactions: pd.DataFrame, optimizer: object) -> None:
     bpr = BPR(**SMALL, optimizer=optimizer, learning_rate=0.01, epochs=4).fit(interactions)  # type: ignore[arg-type]
     assert bpr.history["loss"].is_monotonic_decreasing
