@@ -141,13 +141,17 @@ class RunFolder:
         The printed line is the same in both cases. That something is built is said like a progress bar is
         shown: to people, and not when TQDM_DISABLE is set.
         """
+        found = self.present(stage)
+        print(found)
+        return found
+
+    def present(self, stage: str) -> Stage:
+        """Read a stage, or build it with the defaults where it is missing, without its printed line."""
         if not self.has(stage):
             with self._writing(stage):
                 if not self.has(stage):
                     self._build(stage)
-        found = self.read(stage)
-        print(found)
-        return found
+        return self.read(stage)
 
     def write(self, stage: str, outputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> Stage:
         """Write a stage whole, replacing what an earlier run left.
@@ -309,12 +313,12 @@ def _pruned(run: RunFolder, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _split(run: RunFolder, values: Mapping[str, Any]) -> dict[str, Any]:
-    split = split_interactions(run.obtain("01_kcore_pruning")["interactions"], values)
+    split = split_interactions(run.present("01_kcore_pruning")["interactions"], values)
     return {"train": split.train, "valid": split.valid, "test": split.test}
 
 
 def _fitted(run: RunFolder, values: Mapping[str, Any]) -> dict[str, Any]:
-    split = run.obtain("02_chronological_split")
+    split = run.present("02_chronological_split")
     return fit_bpr(split["train"], split["valid"], values)
 
 

@@ -209,9 +209,7 @@ class BPR:
         ValueError
             The folder does not hold a whole model.
         """
-        import keras
-
-        from bpr_helpers import model as _  # noqa: F401  # registers the class that the .keras file names
+        from bpr_helpers.model import keras  # that module registers the class which the .keras file names
 
         folder = Path(folder)
         try:

@@ -12,12 +12,31 @@ and training makes x_ui - x_uj large for a positive i and a negative j (Rendle e
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
+
+
+@contextmanager
+def _stderr_closed() -> Iterator[None]:
+    """Hold back what a library writes straight to the file descriptor: no Python stream would see it."""
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
+
+
+with _stderr_closed():  # TensorFlow logs what it was built with while it is imported, at every log level
+    import keras
+    import tensorflow as tf
 
 
 @dataclass(frozen=True)

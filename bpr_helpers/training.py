@@ -16,13 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from bpr_helpers.model import L2, bpr_loss, l2_penalty, negative_scores  # first: imports TensorFlow quietly
+
+# isort: split
 import keras
 import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
 from bpr_helpers.matrix import InteractionMatrix
-from bpr_helpers.model import L2, bpr_loss, l2_penalty, negative_scores
 from bpr_helpers.sampling import Sampler, SeenBits
 
 STEPS_PER_CALL = 1024  # batches handed to the compiled program at once: bounds the memory for drawn negatives
