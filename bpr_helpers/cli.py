@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -31,6 +32,7 @@ def main() -> None:
 @click.option("--from", "first", metavar="NOTEBOOK", help="Run this notebook and the later ones.")
 @click.option("--force", is_flag=True, help="Run also what is unchanged.")
 @click.option("--wait", is_flag=True, help="Wait for another run in the same folder.")
+@click.option("--no-lessons", is_flag=True, help='Leave out the cells tagged "lesson", as sweeps do.')
 @click.option("--notebooks", metavar="FOLDER", help="Where the notebooks are (the course's own).")
 @click.option("--parent", type=int, hidden=True, help="End when this process has ended.")
 def run_command(
@@ -41,6 +43,7 @@ def run_command(
     first: str | None,
     force: bool,
     wait: bool,
+    no_lessons: bool,
     notebooks: str | None,
     parent: int | None,
 ) -> None:
@@ -58,7 +61,8 @@ def run_command(
         _refuse(found)
     if parent:
         _end_with(parent)
-    _guarded(lambda: _run(values, stages, force, wait, notebooks))
+    how = {"force": force, "wait": wait, "lessons": not no_lessons}
+    _guarded(lambda: _run(values, stages, how, notebooks))
 
 
 @main.command(name="sweep")
@@ -97,12 +101,12 @@ def table_command(folder: str) -> None:
     _guarded(lambda: click.echo(sweep_table.write(Path(folder))))
 
 
-def _run(values: dict[str, Any], stages: list[str], force: bool, wait: bool, notebooks: str | None) -> None:
+def _run(values: dict[str, Any], stages: list[str], how: dict[str, bool], notebooks: str | None) -> None:
     from bpr_helpers import runs
     from bpr_helpers.artifacts import RunFolder
 
     where = Path(notebooks) if notebooks else None
-    if not runs.run(values, stages, force=force, wait=wait, notebooks=where):
+    if not runs.run(values, stages, notebooks=where, **how):
         click.echo("Nothing has changed, so nothing was run; --force runs it again.")
     click.echo("\n" + runs.summary(RunFolder(values["run_dir"]), stages))
 
@@ -219,13 +223,22 @@ def _stages(only: tuple[str, ...], first: str | None) -> tuple[list[str], list[s
 
 
 def _left_out(values: dict[str, Any], stages: list[str]) -> list[str]:
-    """List the parameters of which no notebook is to run."""
-    declared, left = fields(stages), fields()
-    return [
-        f"{name} belongs to {next(book for book in NOTEBOOKS if name in fields([book]))}, which is not to run"
-        for name in values
-        if name in left and name not in declared
-    ]
+    """List the parameters of notebooks that are not to run, and that the run folder was not made with."""
+    found = []
+    for notebook in (name for name in NOTEBOOKS if name not in stages):
+        made_with = _made_with(Path.cwd() / values["run_dir"] / notebook / "manifest.json")
+        for name in values.keys() & (fields([notebook]).keys() - fields(stages).keys()):
+            if made_with.get(name) != values[name]:
+                there = f" and made with {name}={made_with[name]!r}" if name in made_with else ""
+                found.append(f"{name} belongs to {notebook}, which is not to run{there}")
+    return sorted(found)
+
+
+def _made_with(manifest: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(manifest.read_text("utf-8"))["parameters"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _missing_files(values: dict[str, Any], stages: list[str]) -> list[str]:

@@ -36,6 +36,7 @@ def run(
     *,
     force: bool = False,
     wait: bool = False,
+    lessons: bool = True,
     notebooks: Path | None = None,
 ) -> list[str]:
     """Execute notebooks in order, each with the parameters that it declares.
@@ -46,6 +47,7 @@ def run(
     stages : the notebooks to run, in order
     force : execute also what is unchanged
     wait : wait for another run in the same folder instead of refusing
+    lessons : execute also the cells tagged "lesson", which teach and of which no other cell needs anything
     notebooks : folder of the notebooks; None for the course's own
 
     Returns
@@ -66,16 +68,19 @@ def run(
     with one_at_a_time(folder.path, wait):
         for number, stage in enumerate(stages, 1):
             say = f"{number}/{len(stages)} {stage}"
-            if not force and is_current(folder, stage, given[stage], source):
+            if not force and is_current(folder, stage, given[stage], source, lessons=lessons):
                 print(f"{say}: unchanged, not run again")
                 continue
-            seconds = _execute(folder, stage, given[stage], source, say)
+            notebook = _notebook(source / f"{stage}.ipynb", lessons)
+            seconds = _execute(folder, stage, given[stage], notebook, say)
             executed.append(stage)
             print(f"{say}: {seconds:.1f} s")
     return executed
 
 
-def is_current(folder: RunFolder, stage: str, values: Mapping[str, Any], notebooks: Path) -> bool:
+def is_current(
+    folder: RunFolder, stage: str, values: Mapping[str, Any], notebooks: Path, *, lessons: bool = True
+) -> bool:
     """Tell whether executing a notebook again would change nothing.
 
     That is so if the executed notebook is whole, came from the notebook as it is now with the same values,
@@ -83,7 +88,7 @@ def is_current(folder: RunFolder, stage: str, values: Mapping[str, Any], noteboo
     """
     try:
         metadata = json.loads(executed_notebook(folder, stage).read_text("utf-8"))["metadata"]
-        same = metadata["bpr"]["cells"] == _cells(notebooks / f"{stage}.ipynb")
+        same = metadata["bpr"]["cells"] == _cells(_notebook(notebooks / f"{stage}.ipynb", lessons))
         if not same or not _equal(metadata["papermill"]["parameters"], values):
             return False
         if stage not in UPSTREAM:
@@ -133,17 +138,17 @@ def one_at_a_time(path: Path, wait: bool) -> Iterator[None]:
         lock.release()
 
 
-def _execute(folder: RunFolder, stage: str, values: Mapping[str, Any], notebooks: Path, say: str) -> float:
+def _execute(folder: RunFolder, stage: str, values: Mapping[str, Any], notebook: Any, say: str) -> float:
     """Execute a notebook under a temporary name; it gets its own name when it has ended, well or not."""
     target = executed_notebook(folder, stage)
     running = target.with_name(f".{stage}.running.ipynb")
-    source = notebooks / f"{stage}.ipynb"
+    cells = _cells(notebook)
     try:
         target.parent.mkdir(exist_ok=True)
-        node = _papermill(source, running, values, say)
+        node = _papermill(notebook, running, values, say)
         if stage in UPSTREAM and not _equal(folder.read(stage).manifest["parameters"], values):
             raise ValueError(f"its stage in {folder.path} has other parameters: it did not write it")
-        node.metadata["bpr"] = {"cells": _cells(source)}
+        node.metadata["bpr"] = {"cells": cells}
         running.write_text(json.dumps(node, indent=1, ensure_ascii=False) + "\n", "utf-8")
         running.replace(target)
     except Exception as error:
@@ -155,7 +160,7 @@ def _execute(folder: RunFolder, stage: str, values: Mapping[str, Any], notebooks
     return float(node.metadata.papermill.duration)
 
 
-def _papermill(source: Path, target: Path, values: Mapping[str, Any], say: str) -> Any:
+def _papermill(notebook: Any, target: Path, values: Mapping[str, Any], say: str) -> Any:
     """Run papermill in a thread, so that ctrl-C reaches this one, which then ends the kernel."""
     import logging
 
@@ -170,7 +175,7 @@ def _papermill(source: Path, target: Path, values: Mapping[str, Any], say: str) 
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(
             papermill.execute_notebook,
-            str(source),
+            notebook,
             str(target),
             dict(values),
             kernel_name="python3",
@@ -215,10 +220,20 @@ def _running_cell(notebook: Path) -> str:
     return f"cell [{len(started)}]"
 
 
-def _cells(notebook: Path) -> str:
+def _notebook(path: Path, lessons: bool) -> Any:
+    """Read a notebook, with or without the cells that only teach."""
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    if not lessons:
+        notebook.cells = [cell for cell in notebook.cells if "lesson" not in cell.metadata.get("tags", [])]
+    return notebook
+
+
+def _cells(notebook: Any) -> str:
     """Fingerprint what a notebook says and does, its outputs left out."""
-    cells = json.loads(notebook.read_text("utf-8"))["cells"]
-    return hashlib.sha256(json.dumps([(c["cell_type"], c["source"]) for c in cells]).encode()).hexdigest()
+    cells = [(cell.cell_type, cell.source) for cell in notebook.cells]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
 
 
 def _equal(recorded: Mapping[str, Any], values: Mapping[str, Any]) -> bool:

@@ -128,7 +128,7 @@ class Trial:
         """Tell whether it is done and all that it wrote is still there."""
         given = per_notebook(self.values)[MODEL]
         return self.status["status"] == "done" and runs.is_current(
-            RunFolder(self.folder), MODEL, given, notebooks
+            RunFolder(self.folder), MODEL, given, notebooks, lessons=False
         )
 
 

@@ -118,7 +118,18 @@ def run_trial(job: Job, threads: int) -> dict[str, Any]:
 def _execute(job: Job, threads: int) -> str:
     """Call `bpr run` in a process that ends with this one; give what it said of an error, "" without one."""
     folder = job["folder"]
-    command = [sys.executable, "-m", "bpr_helpers", "run", "--only", MODEL, "--run-dir", folder, "--wait"]
+    command = [
+        sys.executable,
+        "-m",
+        "bpr_helpers",
+        "run",
+        "--only",
+        MODEL,
+        "--run-dir",
+        folder,
+        "--wait",
+        "--no-lessons",
+    ]
     command += [
         "-f",
         f"{folder}/parameters.yaml",
@@ -150,8 +161,10 @@ def _job(trial: Trial, folder: Path, notebooks: Path) -> Job:
     prepared = folder / "prepared" / digest(trial.values, DATA)
     given = {name: value for name, value in trial.values.items() if name in fields(DATA)}
     each = per_notebook(given)
-    if not all(runs.is_current(RunFolder(prepared), stage, each[stage], notebooks) for stage in DATA):
-        runs.run(given | {"run_dir": str(prepared)}, DATA, notebooks=notebooks)
+    if not all(
+        runs.is_current(RunFolder(prepared), stage, each[stage], notebooks, lessons=False) for stage in DATA
+    ):
+        runs.run(given | {"run_dir": str(prepared)}, DATA, lessons=False, notebooks=notebooks)
     return {
         "configuration": trial.configuration,
         "values": trial.values,

@@ -93,6 +93,18 @@ def test_some_notebooks(bpr):
     assert bpr("--only", "01").calls[-1][1] == [first]
 
 
+def test_parameters_of_notebooks_left_out_pass_where_the_folder_was_made_with_them(bpr):
+    Path("p.yaml").write_text("user_k: 3\ndim: 8\n")
+    manifest = Path("runs/default/01_kcore_pruning/manifest.json")
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text('{"parameters": {"user_k": 6}}')
+    assert refusals(bpr("-f", "p.yaml", "--from", "03")) == [
+        "user_k belongs to 01_kcore_pruning, which is not to run and made with user_k=6."
+    ]
+    manifest.write_text('{"parameters": {"user_k": 3}}')
+    assert bpr("-f", "p.yaml", "--from", "03").exit_code == 0
+
+
 def test_refusing_loads_neither_tensorflow_nor_papermill(tmp_path):
     program = (
         "import sys\nfrom bpr_helpers.cli import main\n"

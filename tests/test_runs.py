@@ -107,6 +107,19 @@ def test_only_some_notebooks_and_force(copy, series):
         copy.read(FOURTH)  # it was made from another model
 
 
+def test_lessons_are_left_out_where_it_is_said(tmp_path, series):
+    notebooks = write_series(tmp_path / "series", {FIRST: "print('a lesson')"})
+    content = json.loads((notebooks / f"{FIRST}.ipynb").read_text())
+    content["cells"][2]["metadata"]["tags"] = ["lesson"]
+    (notebooks / f"{FIRST}.ipynb").write_text(json.dumps(content))
+    folder, values = RunFolder(tmp_path / "run"), {"run_dir": str(tmp_path / "run")}
+    assert runs.run(values, [FIRST], lessons=False, notebooks=notebooks) == [FIRST]
+    assert "a lesson" not in runs.executed_notebook(folder, FIRST).read_text()
+    assert runs.run(values, [FIRST], lessons=False, notebooks=notebooks) == []
+    assert runs.run(values, [FIRST], notebooks=notebooks) == [FIRST]
+    assert "a lesson" in runs.executed_notebook(folder, FIRST).read_text()
+
+
 def test_an_edited_notebook_runs_again(copy, tmp_path):
     other = write_series(tmp_path / "series", {FOURTH: "print('new')"})
     assert runs.run({"run_dir": str(copy.path)}, notebooks=other) == [FOURTH]
