@@ -30,6 +30,8 @@ Candidates = Literal["all"] | tuple[Literal["uniform", "popularity"], int]
 # Scores held at a time. 2^22 floats (16 MB) stay near the processor; larger blocks were slower, not faster.
 BLOCK = 2**22
 
+NOT_FINITE = "The recommender's scores are not all finite: look for a diverged training."
+
 AT_K = {
     "ndcg": metrics.ndcg,
     "recall": metrics.recall,
@@ -493,7 +495,12 @@ def mean_ndcg(
     wanted = np.arange(valid.n_users) if users is None else np.unique(users)
     relevant = valid.csr[wanted]
     owners, items = np.repeat(wanted, np.diff(relevant.indptr)), relevant.indices.astype(np.int64)
-    ranks = full_ranks(score, seen, owners, items, seed=seed)
+    priority = tie_priority(seen.n_items, seed)
+
+    def rank(block: _Block, scores: NDArray[np.float32]) -> Ranks:
+        return _rank_top(scores, seen, block, priority, k)
+
+    ranks = _rank_in_blocks(rank, score, _blocks(owners, items, max(1, BLOCK // seen.n_items)), False)
     return float(per_user_metrics(owners, ranks, ks=(k,), names=("ndcg",))[f"ndcg@{k}"].mean())
 
 
@@ -672,6 +679,39 @@ def _rank_block(
     return _spread(ranked, higher + ahead + 1, higher, equal, n_candidates[block.rows])
 
 
+def _rank_top(
+    scores: NDArray[np.float32], seen: InteractionMatrix, block: _Block, priority: Codes, k: int
+) -> Ranks:
+    """Ranks within the first k places: what stands further down gets inf, and nothing is sorted."""
+    hidden = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy
+    ranked = (block.items >= 0) & (_lookup(seen.csr, block.users[block.rows], block.items) == 0)
+    values = scores[block.rows, block.items]
+    near = np.flatnonzero(ranked & (values >= _bound_of_top(hidden, k)[block.rows]))
+    rank = np.full(len(ranked), np.inf)
+    for j in near:
+        row = hidden[block.rows[j]]
+        tied = np.flatnonzero(row == values[j])
+        ahead = np.count_nonzero(priority[tied] < priority[block.items[j]])
+        rank[j] = 1 + np.count_nonzero(row > values[j]) + ahead
+    unknown = np.full(len(ranked), np.nan)
+    return Ranks(rank, unknown, unknown, unknown)
+
+
+def _bound_of_top(hidden: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """A value per row that at least k entries reach: the k-th largest of the maxima of many small groups."""
+    n = hidden.shape[1]
+    if n < k:
+        return np.full(len(hidden), -np.inf, np.float32)
+    size = max(1, n // (32 * k))
+    n_groups = n // size
+    grouped = hidden[:, : size * n_groups].reshape(len(hidden), size, n_groups).max(axis=1)
+    maxima = np.hstack([grouped, hidden[:, size * n_groups :]])
+    maxima.partition(maxima.shape[1] - k, axis=1)
+    if not (maxima[:, -k:] < np.inf).all():  # nan, too
+        raise ValueError(NOT_FINITE)
+    return maxima[:, -k]
+
+
 def _spread(ranked: NDArray[np.bool_], rank: Any, higher: Any, equal: Any, n_candidates: Any) -> Ranks:
     """Ranks of all relevant items, where those that were never ranked get inf and nan."""
 
@@ -701,7 +741,7 @@ def _check_finite(ascending: NDArray[np.float32], n_candidates: Codes) -> None:
     some = np.flatnonzero(n_candidates > 0)
     lowest = ascending[some, ascending.shape[1] - n_candidates[some]]
     if not (np.isfinite(lowest).all() and np.isfinite(ascending[some, -1]).all()):
-        raise ValueError("The recommender's scores are not all finite: look for a diverged training.")
+        raise ValueError(NOT_FINITE)
 
 
 def _lookup(csr: Any, rows: Codes, columns: Codes) -> NDArray[np.float32]:

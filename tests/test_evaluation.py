@@ -181,12 +181,48 @@ def test_seen_may_be_more_than_the_model_was_fitted_on(data):
     assert (narrower.ranks["rank"] < usual.ranks["rank"]).any()
 
 
-def test_mean_ndcg_is_that_of_evaluate_and_takes_some_users(data):
+@pytest.mark.parametrize("levels", [1, 3, 10**6])
+@pytest.mark.parametrize("k", [1, 10, 40, 60])
+def test_mean_ndcg_is_that_of_evaluate_and_takes_some_users(data, monkeypatch, levels, k):
+    _, test, seen = data
+    model = Fixed(np.random.default_rng(0).integers(0, levels, (N_USERS, N_ITEMS)), seen)
+    valid = InteractionMatrix.from_frame(test, like=seen)
+    per_user = evaluate(model, test, ks=(k,)).per_user[f"ndcg@{k}"]
+    assert mean_ndcg(model.score, seen, valid, k) == pytest.approx(per_user.mean(), abs=1e-15)
+    monkeypatch.setattr(module, "BLOCK", 1)
+    assert mean_ndcg(model.score, seen, valid, k) == pytest.approx(per_user.mean(), abs=1e-15)
+
+
+def test_mean_ndcg_in_a_long_list():
+    """So long that several items share a group when the first k are bounded."""
+    rng = np.random.default_rng(0)
+    train = [(u, i) for u in range(6) for i in rng.choice(1500, 40, replace=False)]
+    seen = matrix_of(train, 6, 1500)
+    test = pairs([(u, i) for u in range(6) for i in rng.choice(1500, 300, replace=False)])
+    for scores in (rng.random((6, 1500)), rng.integers(0, 20, (6, 1500))):
+        model = Fixed(scores, seen)
+        unseen = test[np.asarray(seen.csr[test["user_id"], test["item_id"]]).ravel() == 0]
+        valid = InteractionMatrix.from_frame(unseen, like=seen)
+        per_user = evaluate(model, unseen, ks=(10,)).per_user["ndcg@10"]
+        assert mean_ndcg(model.score, seen, valid) == pytest.approx(per_user.mean(), abs=1e-15)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_mean_ndcg_refuses_scores_that_are_not_finite(data, bad):
+    _, test, seen = data
+    valid = InteractionMatrix.from_frame(test, like=seen)
+    scores = np.random.default_rng(0).random((N_USERS, N_ITEMS)).astype(np.float32)
+    user = int(test["user_id"].iloc[0])
+    scores[user, np.setdiff1d(np.arange(N_ITEMS), seen.csr[user].indices)[0]] = bad
+    with pytest.raises(ValueError, match="not all finite"):
+        mean_ndcg(lambda users: scores[users], seen, valid)
+
+
+def test_mean_ndcg_of_some_users(data):
     _, test, seen = data
     model = Fixed(np.random.default_rng(0).random((N_USERS, N_ITEMS)), seen)
     valid = InteractionMatrix.from_frame(test, like=seen)
     per_user = evaluate(model, test).per_user["ndcg@10"]
-    assert mean_ndcg(model.score, seen, valid) == pytest.approx(per_user.mean(), abs=1e-15)
     some = np.array([9, 3, 4])
     assert mean_ndcg(model.score, seen, valid, users=some) == pytest.approx(per_user[some].mean(), abs=1e-15)
 
