@@ -466,7 +466,7 @@ def full_ranks(
     def rank(block: _Block, scores: NDArray[np.float32]) -> Ranks:
         return _rank_block(scores, seen, block, priority)
 
-    return _rank_in_blocks(rank, score, _blocks(users, items, max(1, BLOCK // seen.n_items)), progress)
+    return _rank_in_blocks(rank, score, users, items, max(1, BLOCK // seen.n_items), progress)
 
 
 def mean_ndcg(
@@ -500,7 +500,7 @@ def mean_ndcg(
     def rank(block: _Block, scores: NDArray[np.float32]) -> Ranks:
         return _rank_top(scores, seen, block, priority, k)
 
-    ranks = _rank_in_blocks(rank, score, _blocks(owners, items, max(1, BLOCK // seen.n_items)), False)
+    ranks = _rank_in_blocks(rank, score, owners, items, max(1, BLOCK // seen.n_items), progress=False)
     return float(per_user_metrics(owners, ranks, ks=(k,), names=("ndcg",))[f"ndcg@{k}"].mean())
 
 
@@ -539,7 +539,7 @@ def sampled_ranks(
 
     widest = int(np.diff(_run_starts(users), append=len(users)).max(initial=1))
     size = max(1, BLOCK // (seen.n_items * widest))  # a block draws one row of numbers per relevant item
-    return _rank_in_blocks(rank, score, _blocks(users, items, size), progress)
+    return _rank_in_blocks(rank, score, users, items, size, progress)
 
 
 def top_k(
@@ -638,15 +638,17 @@ def _run_starts(users: NDArray[Any]) -> Codes:
 def _rank_in_blocks(
     rank: Callable[[_Block, NDArray[np.float32]], Ranks],
     score: Score,
-    blocks: Iterator[_Block],
+    users: Codes,
+    items: Codes,
+    size: int,
     progress: bool,
 ) -> Ranks:
     """Score one block while others are ranked: NumPy's sort leaves the other cores to their work."""
     workers = os.cpu_count() or 1
     done: list[Ranks] = []
     pending: deque = deque()
-    with ThreadPoolExecutor(workers) as pool, _bar(progress) as bar:
-        for block in blocks:
+    with ThreadPoolExecutor(workers) as pool, _bar(len(_run_starts(users)), progress) as bar:
+        for block in _blocks(users, items, size):
             pending.append(pool.submit(rank, block, np.asarray(score(block.users))))
             if len(pending) > workers:  # so that no more than a few blocks are in memory
                 done.append(pending.popleft().result())
@@ -656,10 +658,12 @@ def _rank_in_blocks(
     return Ranks(*map(np.concatenate, columns))
 
 
-def _bar(progress: bool) -> Any:
+def _bar(n_users: int, progress: bool) -> Any:
     from tqdm.auto import tqdm
 
-    return tqdm(desc="ranking", unit=" users", leave=False, disable=not progress)
+    if not progress:
+        return tqdm(disable=True)
+    return tqdm(total=n_users, desc="ranking", unit=" users", leave=False)  # TQDM_DISABLE still counts
 
 
 def _rank_block(

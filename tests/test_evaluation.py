@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import tqdm.auto
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -324,6 +325,18 @@ def test_scores_of_a_wrong_shape_are_refused(data):
     _, test, seen = data
     with pytest.raises(ValueError, match="one row per user and one column per item"):
         evaluate(Fixed(np.ones((N_USERS, N_ITEMS - 1)), seen), test)
+
+
+def test_the_progress_bar_counts_users_and_is_silent_by_default(data, monkeypatch):
+    _, test, seen = data
+    model = Fixed(np.random.default_rng(0).random((N_USERS, N_ITEMS)), seen)
+    made = []
+    usual = tqdm.auto.tqdm
+    monkeypatch.setattr("tqdm.auto.tqdm", lambda **given: made.append(given) or usual(disable=True))
+    evaluate(model, test)
+    evaluate(model, test, progress=True)
+    assert made[0] == {"disable": True}
+    assert made[1]["total"] == test["user_id"].nunique() and "disable" not in made[1]
 
 
 def test_a_recommenders_own_array_is_left_alone(data):
