@@ -11,6 +11,7 @@ product, and a candidate that happens to be a positive of a user is masked for t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 SamplerName = Literal["uniform", "popularity", "hard", "shared", "weighted"]
 
 
+class Weights(Protocol):
+    """How much each candidate counts; equal objects are equal functions, so that programs can be reused."""
+
+    def __call__(self, scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
+        """Weights (b, k) from scores (b, k) and allowed (b, k) of 0 and 1; a row sums to one, or is all 0."""
+
+    def __hash__(self) -> int: ...
+
+
 class Sampler(Protocol):
     """What the training loop asks of a sampler.
 
@@ -30,9 +40,12 @@ class Sampler(Protocol):
     ----------
     shared : bool
         True: `draw` gives one row of candidates per batch; False: one row per positive.
+    weights : Weights
+        Called in the compiled step with the current scores.
     """
 
     shared: bool
+    weights: Weights
 
     def draw(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Candidates for user codes of shape (n_batches, batch_size).
@@ -43,8 +56,32 @@ class Sampler(Protocol):
             Item codes, (n_batches, k) where shared, else (n_batches, batch_size, k).
         """
 
-    def weights(self, scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
-        """How much each candidate counts, in the graph: scores and allowed (0 or 1) are (batch_size, k)."""
+
+def mean_weights(scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
+    """Equal weights for the allowed candidates of a row; all 0 where none is allowed."""
+    import tensorflow as tf
+
+    return allowed / tf.maximum(tf.reduce_sum(allowed, axis=1, keepdims=True), 1.0)
+
+
+def hardest_weights(scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
+    """All weight on the candidate with the highest score; all candidates must be allowed."""
+    import tensorflow as tf
+
+    return tf.one_hot(tf.argmax(scores, axis=1), scores.shape[1])
+
+
+@dataclass(frozen=True)
+class SoftmaxWeights:
+    """A softmax of the allowed candidates' scores divided by a temperature."""
+
+    temperature: float
+
+    def __call__(self, scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        masked = tf.where(allowed > 0, scores / self.temperature, -1e9)
+        return allowed * tf.nn.softmax(masked, axis=1)
 
 
 class UnseenItems:
@@ -96,6 +133,7 @@ class Uniform:
     """
 
     shared = False
+    weights: Weights = staticmethod(mean_weights)
 
     def __init__(self, matrix: InteractionMatrix, n_negatives: int = 1) -> None:
         self.unseen = UnseenItems(matrix)
@@ -105,9 +143,6 @@ class Uniform:
         users = np.broadcast_to(users[..., None], (*users.shape, self.n_negatives))
         ranks = (rng.random(users.shape) * self.unseen.counts[users]).astype(np.int64)
         return self.unseen.item(users, ranks)
-
-    def weights(self, scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
-        return mean_weights(allowed)
 
 
 class Popularity:
@@ -127,6 +162,7 @@ class Popularity:
     """
 
     shared = False
+    weights: Weights = staticmethod(mean_weights)
     TRIES = 20
 
     def __init__(self, matrix: InteractionMatrix, n_negatives: int = 1, alpha: float = 0.5) -> None:
@@ -163,17 +199,11 @@ class Popularity:
             mass[self.matrix.csr[user].indices] = 0.0
         return int(rng.choice(mass.size, p=mass / mass.sum()))
 
-    def weights(self, scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
-        return mean_weights(allowed)
-
 
 class Hard(Uniform):
     """The one of `n_negatives` uniform unseen items that the model now scores highest (Zhang et al. 2013)."""
 
-    def weights(self, scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
-        import tensorflow as tf
-
-        return tf.one_hot(tf.argmax(scores, axis=1), scores.shape[1])
+    weights = staticmethod(hardest_weights)
 
 
 class Shared:
@@ -187,6 +217,7 @@ class Shared:
     """
 
     shared = True
+    weights: Weights = staticmethod(mean_weights)
 
     def __init__(self, matrix: InteractionMatrix, n_negatives: int = 64) -> None:
         UnseenItems(matrix)
@@ -195,9 +226,6 @@ class Shared:
 
     def draw(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return rng.integers(self.n_items, size=(len(users), self.n_negatives), dtype=np.int32)
-
-    def weights(self, scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
-        return mean_weights(allowed)
 
 
 class Weighted(Shared):
@@ -217,20 +245,7 @@ class Weighted(Shared):
 
     def __init__(self, matrix: InteractionMatrix, n_negatives: int = 64, temperature: float = 0.7) -> None:
         super().__init__(matrix, n_negatives)
-        self.temperature = temperature
-
-    def weights(self, scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
-        import tensorflow as tf
-
-        masked = tf.where(allowed > 0, scores / self.temperature, -1e9)
-        return allowed * tf.nn.softmax(masked, axis=1)
-
-
-def mean_weights(allowed: tf.Tensor) -> tf.Tensor:
-    """Equal weights for the allowed candidates of a row; all 0 where none is allowed."""
-    import tensorflow as tf
-
-    return allowed / tf.maximum(tf.reduce_sum(allowed, axis=1, keepdims=True), 1.0)
+        self.weights = SoftmaxWeights(temperature)
 
 
 class SeenBits:
@@ -253,12 +268,13 @@ class SeenBits:
         self.table = np.zeros(self.n_bits >> 3, np.uint8)
         np.bitwise_or.at(self.table, places >> 3, np.uint8(1) << (places & 7).astype(np.uint8))
 
-    def unseen(self, table: tf.Tensor, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+    @staticmethod
+    def unseen(table: tf.Tensor, users: tf.Tensor, items: tf.Tensor, n_items: int) -> tf.Tensor:
         """1.0 where a pair is unseen, 0.0 where it is seen: users (b,), items (k,) -> (b, k), as tensors."""
         import tensorflow as tf
 
-        pairs = tf.cast(users, tf.int64)[:, None] * self.n_items + tf.cast(items, tf.int64)[None, :]
-        places = tf.bitwise.bitwise_and(pairs, self.n_bits - 1)
+        pairs = tf.cast(users, tf.int64)[:, None] * n_items + tf.cast(items, tf.int64)[None, :]
+        places = tf.bitwise.bitwise_and(pairs, 8 * table.shape[0] - 1)
         words = tf.cast(tf.gather(table, tf.cast(places // 8, tf.int32)), tf.int32)
         bits = tf.bitwise.right_shift(words, tf.cast(places % 8, tf.int32))
         return tf.cast(1 - tf.bitwise.bitwise_and(bits, 1), tf.float32)

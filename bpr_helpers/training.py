@@ -12,7 +12,8 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from bpr_helpers.matrix import InteractionMatrix
-from bpr_helpers.sampling import Sampler, SeenBits
+from bpr_helpers.sampling import Sampler, SeenBits, Weights
 
 STEPS_PER_CALL = 1024  # batches handed to the compiled program at once: bounds the memory for drawn negatives
 DIVERGED = 10 * np.log(2)  # ten times the loss of a model that knows nothing
@@ -38,6 +39,8 @@ class Optimizer(Protocol):
 
     def start(self, tables: Tables) -> Tables:
         """Its own arrays before the first step."""
+
+    def __hash__(self) -> int: ...
 
     def step(self, tables: Tables, slots: Tables, rows: Tables, gradients: Tables) -> tuple[Tables, Tables]:
         """One step on tensors: per table the rows (m,), repeats allowed, and their gradients (m, ...)."""
@@ -136,14 +139,14 @@ def triple_gradients(
     negatives: tf.Tensor,
     allowed: tf.Tensor,
     counts: tf.Tensor,
-    sampler: Sampler,
+    weigh: Weights,
     l2: L2,
 ) -> tuple[tf.Tensor, tf.Tensor, Tables, Tables]:
     """Loss, correctly ordered pairs, and the gradients of the rows that a batch touches.
 
     users and positives (b,), negatives (k,) or (b, k), allowed (b, k) of 0 and 1, counts (b,) how much each
-    positive counts -> loss (scalar sum, without L2), correct (scalar sum of shares), rows (m,) and gradients
-    (m, ...) per table.
+    positive counts, weigh the sampler's weights -> loss (scalar sum, without L2), correct (scalar sum of
+    shares), rows (m,) and gradients (m, ...) per table.
     """
     user_table, item_table, biases = tables
     items = tf.concat([positives, tf.reshape(negatives, [-1])], axis=0)  # one reading of each table
@@ -155,15 +158,13 @@ def triple_gradients(
         positive_bias, negative_bias = _parted(item_biases, positives, negatives)
         above = tf.reduce_sum(user * positive, axis=1) + positive_bias  # (b,)
         below = negative_scores(user, negative, negative_bias)  # (b, k)
-        weights = counts[:, None] * tf.stop_gradient(sampler.weights(below, allowed))  # (b, k)
+        weights = counts[:, None] * tf.stop_gradient(weigh(below, allowed))  # (b, k)
         loss = bpr_loss(above, below, weights)
         total = loss + l2_penalty(user, positive, negative, positive_bias, negative_bias, weights, l2)
     gradients = tape.gradient(total, touched)
     n_allowed = tf.maximum(tf.reduce_sum(allowed, axis=1), 1.0)
-    ordered = (
-        tf.reduce_sum(allowed * tf.cast(above[:, None] > below, allowed.dtype), axis=1) / n_allowed
-    )  # (b,)
-    return loss, tf.reduce_sum(counts * ordered), (users, items, items), tuple(gradients)
+    ordered = tf.reduce_sum(allowed * tf.cast(above[:, None] > below, allowed.dtype), axis=1)
+    return loss, tf.reduce_sum(counts * ordered / n_allowed), (users, items, items), tuple(gradients)
 
 
 def _parted(of_items: tf.Tensor, positives: tf.Tensor, negatives: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -172,10 +173,14 @@ def _parted(of_items: tf.Tensor, positives: tf.Tensor, negatives: tf.Tensor) -> 
     return of_positives, tf.reshape(of_negatives, negatives.shape + of_items.shape[1:])
 
 
+@lru_cache(maxsize=16)
 def compile_epoch(
-    sampler: Sampler, bits: SeenBits, optimizer: Optimizer, l2: L2, *, item_bias: bool
+    shared: bool, weigh: Weights, optimizer: Optimizer, item_bias: bool
 ) -> Callable[..., tuple[Tables, Tables, tf.Tensor, tf.Tensor]]:
-    """The compiled program that takes tables and optimizer slots through up to `STEPS_PER_CALL` batches."""
+    """The compiled program that takes tables and optimizer slots through up to `STEPS_PER_CALL` batches.
+
+    It is kept: another fit with the same weights, optimizer and shapes does not wait for the compiler again.
+    """
 
     @tf.function(jit_compile=True, autograph=False)
     def run(
@@ -187,14 +192,15 @@ def compile_epoch(
         negatives: tf.Tensor,  # (s, k) or (s, b, k)
         counts: tf.Tensor,  # (s, b): how much each positive counts, 0 for what fills up the last batch
         n_steps: tf.Tensor,  # how many of the s batches to take
+        l2: tf.Tensor,  # (4,): the strengths of `L2`
     ) -> tuple[Tables, Tables, tf.Tensor, tf.Tensor]:
         def step(i: tf.Tensor, tables: Tables, slots: Tables, loss: tf.Tensor, correct: tf.Tensor) -> tuple:
-            if sampler.shared:
-                allowed = bits.unseen(table_of_bits, users[i], negatives[i])
+            if shared:
+                allowed = SeenBits.unseen(table_of_bits, users[i], negatives[i], n_items=tables[1].shape[0])
             else:
                 allowed = tf.ones(negatives.shape[1:])
             batch_loss, ordered, rows, gradients = triple_gradients(
-                tables, users[i], positives[i], negatives[i], allowed, counts[i], sampler, l2
+                tables, users[i], positives[i], negatives[i], allowed, counts[i], weigh, L2(*tf.unstack(l2))
             )
             gradients = (gradients[0], gradients[1], gradients[2] * float(item_bias))
             tables, slots = optimizer.step(tables, slots, rows, gradients)
@@ -374,17 +380,15 @@ def train(
         optimizer.start(tables)  # an optimizer may hold objects besides its arrays
     else:
         state = Progress(tables, optimizer.start(tables), tables, tables)
-    bits = SeenBits(matrix)
-    run = compile_epoch(sampler, bits, optimizer, l2, item_bias=item_bias)
-    table_of_bits = tf.constant(bits.table)
+    program = compile_epoch(sampler.shared, sampler.weights, optimizer, item_bias)
+    strengths = tf.constant(astuple(l2), tf.float32)
+    run = partial(program, table_of_bits=tf.constant(SeenBits(matrix).table), l2=strengths)
     bar = tqdm(total=epochs, initial=len(state.history), desc="epochs", disable=not verbose)
     for epoch in range(len(state.history) + 1, epochs + 1):
         if _out_of_patience(state, patience):
             break
         rng = np.random.default_rng([seed, epoch])  # one per epoch: a resumed run draws the same numbers
-        loss, accuracy = _one_epoch(
-            state, run, table_of_bits, epoch_batches(matrix, weights, sampler, batch_size, rng)
-        )
+        loss, accuracy = _one_epoch(state, run, epoch_batches(matrix, weights, sampler, batch_size, rng))
         if not loss < DIVERGED:
             raise ValueError(
                 f"Training diverged in epoch {epoch} (mean loss {loss:.3g}): lower learning_rate, "
@@ -404,7 +408,6 @@ def train(
 def _one_epoch(
     state: Progress,
     run: Callable[..., tuple[Tables, Tables, tf.Tensor, tf.Tensor]],
-    table_of_bits: tf.Tensor,
     batches: Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]],
 ) -> tuple[float, float]:
     """Take the state through one epoch; mean loss and pairwise accuracy on its triples."""
@@ -412,7 +415,13 @@ def _one_epoch(
     losses, correct, total = 0.0, 0.0, 0.0
     for users, positives, negatives, counts, n_steps in batches:
         tables, slots, loss, ordered = run(
-            tables, slots, table_of_bits, users, positives, negatives, counts, tf.constant(n_steps)
+            tables=tables,
+            slots=slots,
+            users=users,
+            positives=positives,
+            negatives=negatives,
+            counts=counts,
+            n_steps=tf.constant(n_steps),
         )
         losses, correct = losses + float(loss), correct + float(ordered)
         total += float(counts.sum(dtype=np.float64))

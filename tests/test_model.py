@@ -16,13 +16,6 @@ NEGATIVES = {"shared": np.array([1, 4]), "own": np.array([[1, 4], [4, 1], [1, 3]
 COUNTS = np.array([1.0, 0.5, 2.0, 0.0])  # the last triple only fills up the batch
 
 
-class MeanOfAll:
-    """A sampler whose candidates all count alike."""
-
-    shared = True
-    weights = staticmethod(lambda scores, allowed: mean_weights(allowed))
-
-
 @pytest.fixture
 def tables() -> tuple[np.ndarray, ...]:
     rng = np.random.default_rng(0)
@@ -59,7 +52,7 @@ def test_gradients_agree_with_finite_differences_of_the_formula(
         tf.constant(negatives),
         tf.ones((4, 2), tf.float64),
         tf.constant(COUNTS),
-        MeanOfAll(),
+        mean_weights,
         STRENGTHS,
     )
     step = 1e-6
