@@ -1,9 +1,9 @@
 """The tested helpers of a notebook course on Bayesian Personalized Ranking.
 
-The modules, in the order in which data flows: parameters, data, pruning, splitting, matrix, metrics,
-evaluation, sampling, model, training, bpr, baselines, recommend, plots, artifacts, runs, cli. A module
-imports only modules that stand before it. TensorFlow is imported when a BPR is first fitted or loaded,
-Matplotlib with `bpr_helpers.plots`.
+The modules, in the order in which data flows: parameters, data, pruning, matrix, splitting, metrics,
+evaluation, sampling, model, training, bpr, baselines, recommend, plots, artifacts, runs, sweep_plan,
+sweep_run, sweep_table, cli. A module imports only modules that stand before it. TensorFlow is imported when
+a BPR is first fitted or loaded, Matplotlib with `bpr_helpers.plots`.
 """
 
 import os

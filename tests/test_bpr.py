@@ -20,13 +20,6 @@ def interactions() -> pd.DataFrame:
     return synthetic_interactions(60, 40, 900, seed=3)
 
 
-def test_importing_the_package_imports_neither_tensorflow_nor_matplotlib() -> None:
-    heavy = "{'tensorflow', 'keras', 'matplotlib', 'papermill'}"
-    code = f"import sys, bpr_helpers; print({heavy} & set(sys.modules))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.stdout.strip() == "set()"
-
-
 def test_the_defaults_reach_what_the_course_promises_on_the_standard_split(standard: Split) -> None:
     bpr = BPR().fit(standard.train)
     ndcg = evaluate(bpr, standard.test).summary().loc["ndcg@10", "mean"]
