@@ -1,8 +1,10 @@
 """Other libraries' models behind the course's Recommender protocol. Needs the extra `bench`."""
 
 import os
+import time
 from collections import OrderedDict
-from typing import Self
+from collections.abc import Callable, Iterator
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -33,6 +35,20 @@ class Peer:
         return self.user_vectors[user_codes] @ self.item_vectors.T + self.item_biases
 
 
+Moment = tuple[int, float, tuple[NDArray, NDArray, NDArray]]  # epochs, seconds and tables until now
+
+
+def _course(
+    go_on: Callable[[], Any], tables: Callable[[], tuple[NDArray, NDArray, NDArray]], epochs: int, every: int
+) -> Iterator[Moment]:
+    spent = 0.0
+    for epoch in range(every, epochs + 1, every):
+        began = time.perf_counter()
+        go_on()
+        spent += time.perf_counter() - began
+        yield epoch, spent, tables()
+
+
 class CornacBPR(Peer):
     def __init__(
         self, epochs: int = 250, dim: int = 64, learning_rate: float = 0.03, l2: float = 0.01
@@ -40,6 +56,12 @@ class CornacBPR(Peer):
         self.epochs, self.dim, self.learning_rate, self.l2 = epochs, dim, learning_rate, l2
 
     def train(self, matrix: InteractionMatrix) -> tuple[NDArray, NDArray, NDArray]:
+        model, data = self.start(matrix)
+        model.fit(data)
+        return model.u_factors, model.i_factors, model.i_biases
+
+    def start(self, matrix: InteractionMatrix, seed: int | None = 0) -> tuple[Any, Any]:
+        """Cornac's model and data; with a seed it uses one thread, without all of them."""
         from cornac.data import Dataset
         from cornac.models import BPR
 
@@ -52,10 +74,16 @@ class CornacBPR(Peer):
             learning_rate=self.learning_rate,
             lambda_reg=self.l2,
             num_threads=THREADS,
-            seed=0,
+            seed=seed,
         )
-        model.fit(data)
-        return model.u_factors, model.i_factors, model.i_biases
+        return model, data
+
+    def course(self, matrix: InteractionMatrix, every: int = 1) -> Iterator[Moment]:
+        """The training in pieces of `every` epochs, on all threads; only the training is timed."""
+        model, data = self.start(matrix, seed=None)
+        model.max_iter = every
+        tables = lambda: (model.u_factors, model.i_factors, model.i_biases)  # noqa: E731
+        yield from _course(lambda: model.fit(data), tables, self.epochs, every)
 
 
 class ImplicitBPR(Peer):
@@ -65,19 +93,29 @@ class ImplicitBPR(Peer):
         self.epochs, self.dim, self.learning_rate, self.l2 = epochs, dim, learning_rate, l2
 
     def train(self, matrix: InteractionMatrix) -> tuple[NDArray, NDArray, NDArray]:
-        from implicit.cpu.bpr import BayesianPersonalizedRanking
-
-        model = BayesianPersonalizedRanking(
-            factors=self.dim,
-            iterations=self.epochs,
-            learning_rate=self.learning_rate,
-            regularization=self.l2,
-            num_threads=THREADS,
-            random_state=0,
-        )
+        model = self.start(self.epochs)
         with threadpool_limits(1, "blas"):
             model.fit(matrix.csr, show_progress=False)
         return model.user_factors, model.item_factors, np.zeros(matrix.n_items, np.float32)
+
+    def start(self, epochs: int) -> Any:
+        from implicit.cpu.bpr import BayesianPersonalizedRanking
+
+        return BayesianPersonalizedRanking(
+            factors=self.dim,
+            iterations=epochs,
+            learning_rate=self.learning_rate,
+            regularization=self.l2,
+            num_threads=THREADS,
+            random_state=np.random.default_rng(0),  # an object: a piece goes on where the last one ended
+        )
+
+    def course(self, matrix: InteractionMatrix, every: int = 1) -> Iterator[Moment]:
+        """The training in pieces of `every` epochs; only the training is timed."""
+        model, biases = self.start(every), np.zeros(matrix.n_items, np.float32)
+        tables = lambda: (model.user_factors, model.item_factors, biases)  # noqa: E731
+        with threadpool_limits(1, "blas"):
+            yield from _course(lambda: model.fit(matrix.csr, show_progress=False), tables, self.epochs, every)
 
 
 class ImplicitALS(Peer):

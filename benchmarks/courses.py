@@ -1,0 +1,50 @@
+"""The course of a training: what validation NDCG@10 it has reached after how many seconds."""
+
+import time
+from typing import Any
+from unittest.mock import patch
+
+import pandas as pd
+from peers import CornacBPR, ImplicitBPR
+
+from bpr_helpers import BPR
+from bpr_helpers.bpr import _Validation
+from bpr_helpers.matrix import InteractionMatrix
+
+Course = pd.DataFrame  # one row per moment: epoch, seconds of training until then, ndcg
+COLUMNS = ["epoch", "seconds", "ndcg"]
+
+
+def our_course(settings: dict[str, Any], train: InteractionMatrix, valid: InteractionMatrix) -> Course:
+    """What a fit reaches after every epoch, and when: all of fit takes time, tracing too, but validation."""
+    from bpr_helpers.training import compile_epoch
+
+    compile_epoch.cache_clear()  # as if it were the first fit of its process
+    moments: list[tuple[int, float, float]] = []
+    validating = 0.0
+    validate = _Validation.__call__
+
+    def timed(self: _Validation, tables: Any) -> dict[str, float]:
+        nonlocal validating
+        arrived = time.perf_counter()
+        found = validate(self, tables)
+        moments.append((len(moments) + 1, arrived - began - validating, found["valid_ndcg@10"]))
+        validating += time.perf_counter() - arrived
+        return found
+
+    with patch.object(_Validation, "__call__", timed):
+        began = time.perf_counter()
+        BPR(**settings).fit(train, valid=valid)
+    return pd.DataFrame(moments, columns=COLUMNS)
+
+
+def peer_course(
+    peer: CornacBPR | ImplicitBPR, train: InteractionMatrix, valid: InteractionMatrix, every: int
+) -> Course:
+    """What another library's training reaches, and when; neither its set-up nor validation takes time."""
+    validate = _Validation(train, valid, 0)
+    rows = [
+        (epoch, seconds, validate(tables)["valid_ndcg@10"])
+        for epoch, seconds, tables in peer.course(train, every)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
