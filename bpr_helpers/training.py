@@ -1,9 +1,9 @@
 """Training: epochs through one compiled program, early stopping, weight averaging, checkpoint and resume.
 
 Why a loop of its own under XLA: on MovieLens-100K an epoch of `keras.Model.fit` with the same loss takes
-about twice as long, and the wait before its first is about three times as long (benchmarks/training.py). Why
-Adagrad row by row: a batch touches a few thousand rows, so updating only those makes a step's cost independent
-of the numbers of users and items; dense updates take half as long again even on MovieLens-100K.
+about twice as long, and the wait before its first is about three times as long (benchmarks/training.py).
+Why Adagrad row by row: a batch touches a few thousand rows, so updating only those makes a step's cost
+independent of the numbers of users and items; dense updates take half as long again even on MovieLens-100K.
 """
 
 from __future__ import annotations
