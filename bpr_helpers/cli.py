@@ -147,7 +147,8 @@ def _guarded(work: Callable[[], None]) -> None:
     """Do the work with the kernels' environment set, and turn every way it can end into an exit code."""
     from bpr_helpers import runs
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a kernel is ended with its run
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell in the background has SIGINT ignored
+        signal.signal(number, signal.default_int_handler)  # so that a kernel is ended with its run
     runs.prepare_environment(Path.cwd())
     try:
         work()

@@ -2,9 +2,14 @@
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bpr_helpers import drop_unknown_titles, k_core, load_interactions, load_items
 from bpr_helpers.splitting import Split, split_per_user
+
+# A busy machine makes a test slow, not wrong.
+settings.register_profile("course", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("course")
 
 
 @pytest.fixture(scope="session")
