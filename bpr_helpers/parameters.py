@@ -90,11 +90,18 @@ class EvaluationParameters(Parameters):
     seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
 
 
+class TuningParameters(Parameters):
+    """06_tuning: where the table of a sweep comes from."""
+
+    run_sweep: bool = Field(False, description="run the sweep instead of reading its tracked table")
+
+
 NOTEBOOKS: dict[str, type[Parameters]] = {
     "01_kcore_pruning": KCoreParameters,
     "02_chronological_split": SplitParameters,
     "03_bpr_model": BPRParameters,
     "04_evaluation": EvaluationParameters,
+    "06_tuning": TuningParameters,
 }
 
 # A parameter that only acts together with some values of another one.

@@ -84,7 +84,8 @@ def is_current(
     """Tell whether executing a notebook again would change nothing.
 
     That is so if the executed notebook is whole, came from the notebook as it is now with the same values,
-    and its stage's outputs are as they were written and made from what its inputs are now.
+    and its stage's outputs are as they were written and made from what its inputs are now. A notebook without
+    a stage, which nothing is made from, must have seen the stages as they are now.
     """
     try:
         metadata = json.loads(executed_notebook(folder, stage).read_text("utf-8"))["metadata"]
@@ -92,7 +93,7 @@ def is_current(
         if not same or not _equal(metadata["papermill"]["parameters"], values):
             return False
         if stage not in UPSTREAM:
-            return True
+            return bool(metadata["bpr"]["stages"] == _stages(folder))
         found = folder.read(stage)
     except (OSError, ValueError, KeyError):
         return False
@@ -149,6 +150,8 @@ def _execute(folder: RunFolder, stage: str, values: Mapping[str, Any], notebook:
         if stage in UPSTREAM and not _equal(folder.read(stage).manifest["parameters"], values):
             raise ValueError(f"its stage in {folder.path} has other parameters: it did not write it")
         node.metadata["bpr"] = {"cells": cells}
+        if stage not in UPSTREAM:
+            node.metadata["bpr"]["stages"] = _stages(folder)
         running.write_text(json.dumps(node, indent=1, ensure_ascii=False) + "\n", "utf-8")
         running.replace(target)
     except Exception as error:
@@ -234,6 +237,11 @@ def _cells(notebook: Any) -> str:
     """Fingerprint what a notebook says and does, its outputs left out."""
     cells = [(cell.cell_type, cell.source) for cell in notebook.cells]
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
+
+
+def _stages(folder: RunFolder) -> dict[str, str]:
+    """Fingerprint every stage of a run."""
+    return {stage: folder.read(stage).fingerprint for stage in UPSTREAM if folder.has(stage)}
 
 
 def _equal(recorded: Mapping[str, Any], values: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from bpr_helpers import runs
 from bpr_helpers.artifacts import RunFolder
 from bpr_helpers.evaluation import AT_K
-from bpr_helpers.parameters import faults, fields, from_text, nearest, per_notebook
+from bpr_helpers.parameters import NOTEBOOKS, faults, fields, from_text, nearest, per_notebook
 
 DATA, MODEL, TEST = ("01_kcore_pruning", "02_chronological_split"), "03_bpr_model", "04_evaluation"
 METRICS = [f"{name}@{k}" for name in AT_K for k in (5, 10, 20)] + ["auc"]
@@ -153,9 +153,12 @@ def read_sweep(content: Mapping[str, Any], report_test: bool = False) -> tuple[S
         f"{name} is a folder that the sweep chooses itself" for name in {"run_dir"} & (swept | {*sweep.fixed})
     ]
     found += ["seed belongs under seeds, not among the other parameters"] * ("seed" in swept | {*sweep.fixed})
-    late = swept & (fields([TEST]).keys() - fields([*DATA, MODEL]).keys())
+    late = {
+        name: book for book in NOTEBOOKS for name in fields([book]).keys() - fields([*DATA, MODEL]).keys()
+    }
     found += [
-        f"{name} matters to {TEST} alone, not to the choice: put it under fixed" for name in sorted(late)
+        f"{name} matters to {late[name]} alone, not to the choice: put it under fixed"
+        for name in sorted(swept & late.keys())
     ]
     found += [f"{name} is both fixed and swept" for name in sorted(swept & sweep.fixed.keys())]
     found += [fault for one in sweep.configurations() for fault in faults(sweep.fixed | one)]

@@ -24,7 +24,7 @@ from bpr_helpers.artifacts import (
 )
 from bpr_helpers.parameters import NOTEBOOKS, defaults
 
-FIRST, SECOND, THIRD, _ = NOTEBOOKS
+FIRST, SECOND, THIRD, *_ = NOTEBOOKS
 
 
 @pytest.fixture
@@ -263,7 +263,7 @@ def test_every_protocol_is_reached_by_its_name(small, split):
 
 def test_upstream_names_only_earlier_notebooks():
     names = list(UPSTREAM)
-    assert names == list(NOTEBOOKS)
+    assert names == [name for name in NOTEBOOKS if name in UPSTREAM]  # the others write no stage
     assert all(set(ups) <= set(names[: names.index(stage)]) for stage, ups in UPSTREAM.items())
 
 

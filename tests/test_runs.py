@@ -13,10 +13,10 @@ import pytest
 from tiny_notebooks import write_notebook, write_series
 
 from bpr_helpers import runs
-from bpr_helpers.artifacts import RunFolder
+from bpr_helpers.artifacts import UPSTREAM, RunFolder
 from bpr_helpers.parameters import NOTEBOOKS
 
-FIRST, SECOND, THIRD, FOURTH = NOTEBOOKS
+FIRST, SECOND, THIRD, FOURTH, *LATER = NOTEBOOKS  # the later ones write no stage
 
 # `bpr run` on the notebooks of a folder, as a process that can be killed.
 PROGRAM = """
@@ -68,7 +68,7 @@ def wait_for(condition, seconds=60):
 
 
 def outputs(folder: RunFolder) -> dict[str, pd.DataFrame]:
-    return {f"{stage} {name}": folder.read(stage)[name] for stage in NOTEBOOKS for name in folder.read(stage)}
+    return {f"{stage} {name}": folder.read(stage)[name] for stage in UPSTREAM for name in folder.read(stage)}
 
 
 def assert_equals_undisturbed(folder: RunFolder, root: Path) -> None:
@@ -88,14 +88,21 @@ def test_every_notebook_gets_what_it_declares(root, series):
 
 def test_the_same_again_runs_nothing(copy, series, capsys):
     assert runs.run({"run_dir": str(copy.path)}, notebooks=series) == []
-    assert capsys.readouterr().out.count("unchanged") == 4
+    assert capsys.readouterr().out.count("unchanged") == len(NOTEBOOKS)
 
 
 def test_others_run_from_the_first_notebook_they_touch(copy, series):
-    assert runs.run({"run_dir": str(copy.path), "k": 5}, notebooks=series) == [FOURTH]
+    assert runs.run({"run_dir": str(copy.path), "k": 5}, notebooks=series) == [FOURTH, *LATER]
     assert list(copy.read(FOURTH)["metrics"].columns) == ["ndcg@5"]
     # the split's seed changes only the validation part, so model and metrics are made again, the core is not
     assert runs.run({"run_dir": str(copy.path), "split_seed": 3}, notebooks=series)[:2] == [SECOND, THIRD]
+
+
+def test_a_notebook_without_a_stage_runs_again_when_a_stage_has_changed(copy, series):
+    only = {"run_dir": str(copy.path)}
+    assert runs.run(only, LATER, notebooks=series) == []
+    assert runs.run(only | {"k": 5}, [FOURTH], notebooks=series) == [FOURTH]
+    assert runs.run(only, LATER, notebooks=series) == LATER
 
 
 def test_only_some_notebooks_and_force(copy, series):
@@ -139,7 +146,7 @@ def test_a_damaged_artefact_is_made_again(copy, series, root, damage):
     else:
         path.write_bytes(path.read_bytes()[:-5] + b"xxxxx")
     executed = runs.run({"run_dir": str(copy.path)}, notebooks=series)
-    assert executed == [THIRD if damage == "model" else FOURTH]  # an equal model leaves what follows as it is
+    assert executed == [THIRD if damage == "model" else FOURTH]  # what is equal leaves what follows as it is
     assert_equals_undisturbed(copy, root)
 
 
@@ -162,7 +169,7 @@ def test_killed_in_every_stage_and_completed(root, series, tmp_path):
     process = start(folder.path, notebooks)
     text, _ = process.communicate()
     assert process.returncode == 0, text
-    assert f"['{FOURTH}']" in text
+    assert f"['{LATER[-1]}']" in text
     assert_equals_undisturbed(folder, root)
     assert sorted(os.listdir(folder.path / "notebooks")) == [f"{stage}.ipynb" for stage in NOTEBOOKS]
 
@@ -245,7 +252,7 @@ def test_a_full_disk_is_told_and_the_next_run_completes(root, series, tmp_path):
             runs.run({"run_dir": str(disk / "run")}, notebooks=notebooks)
         (disk / "ballast").unlink()
         assert RunFolder(disk / "run").has(FIRST) and not RunFolder(disk / "run").has(SECOND)
-        assert runs.run({"run_dir": str(disk / "run")}, notebooks=series) == [SECOND, THIRD, FOURTH]
+        assert runs.run({"run_dir": str(disk / "run")}, notebooks=series) == [SECOND, THIRD, FOURTH, *LATER]
         assert_equals_undisturbed(RunFolder(disk / "run"), root)
     finally:
         subprocess.run(["umount", str(disk)], check=True)

@@ -59,6 +59,7 @@ def test_a_logarithmic_range_is_even_in_the_logarithm():
         ({"grid": {"dim": [2, "x"]}}, "dim must be a whole number at least 1, not 'x'"),
         ({"grid": {"dim": [2]}, "fixed": {"dim": 3}}, "dim is both fixed and swept"),
         ({"grid": {"k": [5, 10]}}, "k matters to 04_evaluation alone"),
+        ({"grid": {"run_sweep": [True]}}, "run_sweep matters to 06_tuning alone"),
         ({"grid": {"seed": [5, 10]}}, "seed belongs under seeds"),
         ({"grid": {"run_dir": ["a"]}}, "run_dir is a folder that the sweep chooses itself"),
         ({"grid": {"dim": [2]}, "seeds": []}, "seeds: "),

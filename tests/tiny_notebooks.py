@@ -1,4 +1,4 @@
-"""A series of four notebooks that costs nothing: the real names, parameters and stages, and trivial work."""
+"""A series of notebooks that costs nothing: the real names, parameters and stages, and trivial work."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ WORK = {
 
 
 def write_series(folder: Path, disturb: dict[str, str] | None = None) -> Path:
-    """Write the four notebooks; `disturb` maps a notebook's name to code that runs before its work."""
+    """Write the notebooks; `disturb` maps a notebook's name to code that runs before its work."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in NOTEBOOKS:
         write_notebook(folder / f"{name}.ipynb", name, (disturb or {}).get(name, ""))
@@ -35,7 +35,9 @@ def write_series(folder: Path, disturb: dict[str, str] | None = None) -> Path:
 def write_notebook(path: Path, name: str, disturb: str = "") -> None:
     """Write one notebook: parameters, check, disturbance, work."""
     declared = [f"{parameter} = {field.default!r}" for parameter, field in fields([name]).items()]
-    work = [line.strip() for line in WORK[name].strip().splitlines()]
+    work = [line.strip() for line in WORK.get(name, "").strip().splitlines()]
+    if name in WORK:  # the others write no stage
+        work.append(f"run.write({name!r}, outputs, values)")
     cells = [
         nbformat.v4.new_code_cell("\n".join(declared), metadata={"tags": ["parameters"]}),
         nbformat.v4.new_code_cell(
@@ -44,7 +46,7 @@ def write_notebook(path: Path, name: str, disturb: str = "") -> None:
             f"values = check({name!r}, globals())\nrun = RunFolder(run_dir)"
         ),
         nbformat.v4.new_code_cell(disturb),
-        nbformat.v4.new_code_cell("\n".join([*work, f"run.write({name!r}, outputs, values)"])),
+        nbformat.v4.new_code_cell("\n".join(work)),
     ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
