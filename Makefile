@@ -4,6 +4,8 @@ PY := .venv/bin/python
 UV := $(PY) -m uv pip install --quiet --python $(PY)
 READY := .venv/.ready
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+# All of benchmarks/ but what the others import, and the search, which chooses the defaults and takes an hour.
+BENCHMARKS := $(filter-out $(patsubst %,benchmarks/%.py,common courses peers search),$(wildcard benchmarks/*.py))
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
@@ -44,7 +46,7 @@ lint: $(READY) ## style and types
 
 bench: $(READY) ## compare with other libraries: speed, memory and quality (long)
 	$(UV) --constraint requirements.lock --no-build-isolation -e '.[bench]'
-	@status=0; for script in benchmarks/*.py; do \
+	@status=0; for script in $(BENCHMARKS); do \
 		echo "== $$script"; $(PY) $$script || status=1; done; exit $$status
 
 site: $(READY) docs/_build/static/tex-svg.js ## the site, into docs/_build/html (needs npm, for MathJax)
