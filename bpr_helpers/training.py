@@ -3,7 +3,7 @@
 Why a loop of its own under XLA: on MovieLens-100K an epoch of `keras.Model.fit` with the same loss takes
 about twice as long, and the wait before its first is about three times as long (benchmarks/training.py).
 Why Adagrad row by row: a batch touches a few thousand rows, so updating only those makes a step's cost
-independent of the numbers of users and items; dense updates take half as long again even on MovieLens-100K.
+independent of the numbers of users and items; with few of them, dense updates are about as fast.
 """
 
 from __future__ import annotations
