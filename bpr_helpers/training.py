@@ -2,8 +2,8 @@
 
 Why a loop of its own under XLA: on MovieLens-100K an epoch of `keras.Model.fit` with the same loss takes
 about twice as long, and the wait before its first is about three times as long (benchmarks/training.py).
-Why Adagrad row by row: a batch touches a few thousand rows, so updating only those makes a step's cost
-independent of the numbers of users and items; with few of them, dense updates are about as fast.
+Why Adagrad row by row: a batch touches a few thousand rows, so updating only those keeps a step's cost nearly
+independent of the numbers of users and items.
 """
 
 from __future__ import annotations
