@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
+LISTS_AT_ONCE = 1000  # of intra_list_distance
+
 
 def recall(ranks: ArrayLike, k: int) -> Floats:
     """Share of the relevant items that are among the first k: hits / number of relevant items.
@@ -221,9 +223,14 @@ def intra_list_distance(lists: ArrayLike, vectors: Any) -> Floats:
     listed = lists >= 0
     rows = np.nonzero(listed)[0]
     chosen = sparse.csr_matrix((np.ones(len(rows)), (rows, lists[listed])), (len(lists), len(norms)))
-    total = chosen @ unit
     n, own = listed.sum(1), chosen @ (squared > 0)
-    return 1 - _divide(np.asarray(total.multiply(total).sum(1)).ravel() - own, n * (n - 1))
+    together = np.empty(
+        len(lists)
+    )  # |sum of vectors|^2; the sums are nearly dense, so only some are held at once
+    for start in range(0, len(lists), LISTS_AT_ONCE):
+        total = chosen[start : start + LISTS_AT_ONCE] @ unit
+        together[start : start + LISTS_AT_ONCE] = np.asarray(total.multiply(total).sum(1)).ravel()
+    return 1 - _divide(together - own, n * (n - 1))
 
 
 def _n_relevant(ranks: Floats) -> NDArray[np.int64]:
