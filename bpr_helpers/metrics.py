@@ -9,14 +9,13 @@ List metrics read *lists*, integer codes of the recommended items with shape (n_
 -1 stands where a list is shorter than k.
 """
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-
-LISTS_AT_ONCE = 1000  # of intra_list_distance
 
 
 def recall(ranks: ArrayLike, k: int) -> Floats:
@@ -198,8 +197,8 @@ def mean_popularity(lists: ArrayLike, popularity: ArrayLike) -> Floats:
 def intra_list_distance(lists: ArrayLike, vectors: Any) -> Floats:
     """Mean of 1 - cosine over all pairs of items in a user's list.
 
-    With unit vectors, the sum over pairs is half of |sum of vectors|^2 minus the sum of squared norms,
-    so that no pair is ever formed. An item with a zero vector is at distance 1 from every other.
+    The cosines of all items that some list holds are computed once and looked up. An item with a zero
+    vector is at distance 1 from every other.
 
     Parameters
     ----------
@@ -216,21 +215,19 @@ def intra_list_distance(lists: ArrayLike, vectors: Any) -> Floats:
     from scipy import sparse
 
     lists = np.asarray(lists)
-    vectors = sparse.csr_matrix(vectors, dtype=np.float64)
-    squared = np.asarray(vectors.multiply(vectors).sum(1)).ravel()
-    norms = np.sqrt(np.where(squared > 0, squared, 1))
-    unit = sparse.diags_array(1 / norms) @ vectors
     listed = lists >= 0
-    rows = np.nonzero(listed)[0]
-    chosen = sparse.csr_matrix((np.ones(len(rows)), (rows, lists[listed])), (len(lists), len(norms)))
-    n, own = listed.sum(1), chosen @ (squared > 0)
-    together = np.empty(
-        len(lists)
-    )  # |sum of vectors|^2; the sums are nearly dense, so only some are held at once
-    for start in range(0, len(lists), LISTS_AT_ONCE):
-        total = chosen[start : start + LISTS_AT_ONCE] @ unit
-        together[start : start + LISTS_AT_ONCE] = np.asarray(total.multiply(total).sum(1)).ravel()
-    return 1 - _divide(together - own, n * (n - 1))
+    shown, places = np.unique(lists, return_inverse=True)
+    places = places.reshape(lists.shape)
+    vectors = sparse.csr_matrix(vectors, dtype=np.float64)[np.where(shown < 0, 0, shown)]
+    squared = np.asarray(vectors.multiply(vectors).sum(1)).ravel()
+    unit = sparse.diags_array(1 / np.sqrt(np.where(squared > 0, squared, 1))) @ vectors
+    cosines = sparse.csr_matrix(unit @ unit.T)  # (m, m), m items that are in some list
+    total, n_pairs = np.zeros(len(lists)), np.zeros(len(lists), np.int64)
+    for a, b in combinations(range(lists.shape[1]), 2):
+        both = listed[:, a] & listed[:, b]
+        total[both] += 1 - np.asarray(cosines[places[both, a], places[both, b]]).ravel()
+        n_pairs += both
+    return _divide(total, n_pairs)
 
 
 def _n_relevant(ranks: Floats) -> NDArray[np.int64]:

@@ -157,9 +157,7 @@ def test_intra_list_distance_by_hand(wrap):
     )
 
 
-@pytest.mark.parametrize("at_once", [2, 1000])  # in several pieces, the last of them shorter, and in one
-def test_intra_list_distance_agrees_with_pairs(at_once, monkeypatch):
-    monkeypatch.setattr(metrics, "LISTS_AT_ONCE", at_once)
+def test_intra_list_distance_agrees_with_pairs():
     pdist = pytest.importorskip("scipy.spatial.distance").pdist
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(20, 4))
