@@ -173,25 +173,43 @@ def mean_interval(per_user: pd.DataFrame, *, n_resamples: int = 2000, seed: int 
 
     Source: Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13.
     """
+    values = per_user.to_numpy(np.float64)
+    table = pd.DataFrame({"mean": per_user.mean(), "low": np.nan, "high": np.nan}, index=per_user.columns)
+    _, pattern = np.unique(np.isnan(values), axis=1, return_inverse=True)
+    for columns in (np.flatnonzero(pattern == one) for one in np.unique(pattern)):  # with the same users
+        rows = values[:, columns]
+        rows = rows[~np.isnan(rows[:, 0])]
+        if len(rows) > 1:  # one user says nothing about other users
+            table.iloc[columns, 1:] = _bootstrap_means(rows, n_resamples, seed)
+    return table
+
+
+def _bootstrap_means(values: Floats, n_resamples: int, seed: int) -> Floats:
+    """Ends of the 95 % interval of every column's mean: (n, m) -> (m, 2).
+
+    Users are drawn by number and counted, so that one draw serves all columns, as a product of matrices.
+    """
     from scipy.stats import bootstrap
 
-    values = per_user.to_numpy(np.float64)
-    values = values[~np.isnan(values).all(axis=1)]
-    table = pd.DataFrame({"mean": per_user.mean()}, index=per_user.columns)
-    if len(values) < 2:  # one user says nothing about other users
-        return table.assign(low=np.nan, high=np.nan)
-    if np.isnan(values).any() and values.shape[1] > 1:  # columns differ in who has a value
-        columns = [per_user[[column]] for column in per_user]
-        return pd.concat([mean_interval(one, n_resamples=n_resamples, seed=seed) for one in columns])
+    n = len(values)
+
+    def means(drawn: Codes, axis: int) -> Floats:
+        resamples = np.atleast_2d(drawn)
+        counts = np.empty(resamples.shape)
+        for row, users in zip(counts, resamples, strict=True):
+            row[:] = np.bincount(users, minlength=n)
+        return (values.T @ counts.T / n).reshape(-1, *drawn.shape[:-1])
+
     interval = bootstrap(
-        (values,),
-        np.mean,
+        (np.arange(n),),
+        means,
         n_resamples=n_resamples,
-        batch=max(1, BLOCK // values.size),
+        batch=max(1, BLOCK // n),
+        vectorized=True,
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return table.assign(low=interval.low, high=interval.high)
+    return np.stack([interval.low, interval.high], axis=1)
 
 
 class Comparison(NamedTuple):

@@ -371,6 +371,17 @@ def test_the_interval_agrees_with_the_normal_one_and_covers_the_mean():
     assert mean_interval(pd.DataFrame({"x": [1.0]})).loc["x"].isna().tolist() == [False, True, True]
 
 
+def test_columns_that_share_their_draws_have_the_intervals_that_scipy_gives_each():
+    values = np.random.default_rng(0).random((50, 3))
+    values[[0, 7], 1] = np.nan
+    table = mean_interval(pd.DataFrame(values, columns=list("abc")), n_resamples=300, seed=5)
+    for name, column in zip("abc", values.T, strict=True):
+        known, rng = column[~np.isnan(column)], np.random.default_rng(5)
+        alone = stats.bootstrap((known,), np.mean, n_resamples=300, method="percentile", rng=rng)
+        expected = [known.mean(), *alone.confidence_interval]
+        assert table.loc[name].to_numpy() == pytest.approx(expected, rel=1e-12)
+
+
 def test_intervals_hold_in_nineteen_of_twenty_samples():
     rng = np.random.default_rng(0)
     samples = pd.DataFrame(rng.exponential(1, (200, 400)))  # 400 samples of 200 users
