@@ -22,8 +22,9 @@ from threadpoolctl import threadpool_limits
 
 from bpr_helpers.baselines import IALS
 from bpr_helpers.data import load_interactions, synthetic_interactions
-from bpr_helpers.evaluation import evaluate, mean_ndcg
+from bpr_helpers.evaluation import evaluate
 from bpr_helpers.matrix import InteractionMatrix
+from bpr_helpers.ranking import mean_ndcg
 from bpr_helpers.splitting import split_per_user
 
 DIM = 64

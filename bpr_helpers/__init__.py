@@ -1,9 +1,9 @@
 """The tested helpers of a notebook course on Bayesian Personalized Ranking.
 
-The modules, in the order in which data flows: parameters, data, pruning, matrix, splitting, metrics,
-evaluation, sampling, model, training, bpr, baselines, recommend, plots, artifacts, runs, sweep_plan,
-sweep_run, sweep_table, cli. A module imports only modules that stand before it. TensorFlow is imported when
-a BPR is first fitted or loaded, Matplotlib with `bpr_helpers.plots`.
+The modules, in the order in which data flows: parameters, movielens, synthetic, data, pruning, matrix,
+splitting, metrics, ranking, evaluation, sampling, model, training, bpr, baselines, recommend, plots,
+artifacts, runs, sweep_plan, sweep_run, sweep_table, cli. A module imports only modules that stand before it.
+TensorFlow is imported when a BPR is first fitted or loaded, Matplotlib with `bpr_helpers.plots`.
 """
 
 import os
@@ -12,12 +12,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it once, 
 
 from bpr_helpers.baselines import EASE, IALS, ItemKNN, Popularity, Random
 from bpr_helpers.bpr import BPR
-from bpr_helpers.data import drop_unknown_titles, load_interactions, load_items, synthetic_interactions
+from bpr_helpers.data import drop_unknown_titles, load_interactions, load_items
 from bpr_helpers.evaluation import compare, evaluate
 from bpr_helpers.matrix import InteractionMatrix
 from bpr_helpers.pruning import k_core
 from bpr_helpers.recommend import because_you_liked, recommend, similar_items
 from bpr_helpers.splitting import split_global_time, split_leave_last, split_per_user, split_report
+from bpr_helpers.synthetic import synthetic_interactions
 
 __all__ = [
     "BPR",

@@ -284,6 +284,7 @@ def split_interactions(interactions: pd.DataFrame, values: Mapping[str, Any]) ->
 def load_source(values: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Load what the parameters of 01_kcore_pruning name: interactions, and titles (empty without)."""
     from bpr_helpers import data
+    from bpr_helpers.movielens import MOVIELENS
 
     columns = (
         "user_column",
@@ -294,7 +295,7 @@ def load_source(values: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
         "min_rating",
     )
     interactions = data.load_interactions(values["source"], **{name: values[name] for name in columns})
-    titles = values["items_source"] or (values["source"] if values["source"] in data.MOVIELENS else "")
+    titles = values["items_source"] or (values["source"] if values["source"] in MOVIELENS else "")
     if titles:
         items = data.load_items(titles)
     else:

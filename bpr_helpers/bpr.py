@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import load_npz, save_npz
 
-from bpr_helpers.evaluation import mean_ndcg
 from bpr_helpers.matrix import InteractionMatrix, as_matrix
 from bpr_helpers.parameters import BPRParameters, faults
+from bpr_helpers.ranking import mean_ndcg
 from bpr_helpers.sampling import SamplerName, UnseenItems, make_sampler
 
 if TYPE_CHECKING:

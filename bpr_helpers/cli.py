@@ -244,7 +244,7 @@ def _made_with(manifest: Path) -> dict[str, Any]:
 
 def _missing_files(values: dict[str, Any], stages: list[str]) -> list[str]:
     """List data files that are not there, so that no notebook has to find out."""
-    from bpr_helpers.data import MOVIELENS
+    from bpr_helpers.movielens import MOVIELENS
 
     named = {*MOVIELENS, "synthetic", ""}
     return [

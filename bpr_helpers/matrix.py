@@ -89,6 +89,14 @@ class InteractionMatrix:
         """Codes of item ids: int64, as long as `ids`, -1 where the id is unknown."""
         return self._item_index.get_indexer(pd.Index(ids)).astype(np.int64)
 
+    def contains(self, user_codes: np.ndarray, item_codes: np.ndarray) -> np.ndarray:
+        """Tell which pairs of codes are entries of `csr`: bool, as long as both; False where a code is -1."""
+        known = (user_codes >= 0) & (item_codes >= 0)
+        found = np.zeros(len(known), bool)
+        if known.any():
+            found[known] = np.asarray(self.csr[user_codes[known], item_codes[known]]).ravel() > 0
+        return found
+
     @cached_property
     def _user_index(self) -> pd.Index:
         return pd.Index(self.user_ids)

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bpr_helpers import runs
 from bpr_helpers.artifacts import RunFolder
-from bpr_helpers.evaluation import AT_K
 from bpr_helpers.parameters import NOTEBOOKS, faults, fields, from_text, nearest, per_notebook
+from bpr_helpers.ranking import AT_K
 
 DATA, MODEL, TEST = ("01_kcore_pruning", "02_chronological_split"), "03_bpr_model", "04_evaluation"
 METRICS = [f"{name}@{k}" for name in AT_K for k in (5, 10, 20)] + ["auc"]

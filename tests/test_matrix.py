@@ -113,3 +113,13 @@ def test_bad_input_gets_a_sentence() -> None:
         InteractionMatrix.from_frame(frame([("a", 1), (None, 2)]))
     with pytest.raises(ValueError, match="unknown is 'ignore'"):
         InteractionMatrix.from_frame(TOY, unknown="ignore")
+
+
+@given(st.sets(st.tuples(st.integers(0, 3), st.integers(0, 4)), min_size=1))
+def test_contains_tells_which_pairs_are_there(pairs):
+    every = pd.DataFrame([(u, i) for u in range(4) for i in range(5)], columns=["user_id", "item_id"])
+    there = pd.DataFrame(list(pairs), columns=["user_id", "item_id"])
+    matrix = InteractionMatrix.from_frame(there, like=InteractionMatrix.from_frame(every))
+    users, items = np.meshgrid(range(-1, 4), range(-1, 5))
+    found = matrix.contains(users.ravel(), items.ravel())
+    assert found.tolist() == [pair in pairs for pair in zip(users.ravel(), items.ravel(), strict=True)]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn.metrics.pairwise import cosine_similarity
 
 from bpr_helpers.baselines import EASE, IALS, ItemKNN, Popularity
-from bpr_helpers.evaluation import full_ranks, tie_priority
 from bpr_helpers.matrix import InteractionMatrix
+from bpr_helpers.ranking import full_ranks, tie_priority
 from bpr_helpers.recommend import because_you_liked, recommend, similar_items
 
 TITLES = pd.DataFrame(

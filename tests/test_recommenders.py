@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from bpr_helpers import BPR, EASE, IALS, InteractionMatrix, ItemKNN, Popularity, Random
-from bpr_helpers.evaluation import Recommender, evaluate, top_k
+from bpr_helpers.evaluation import Recommender, evaluate
+from bpr_helpers.ranking import top_k
 
 SIZE = 20
 

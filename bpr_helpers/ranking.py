@@ -1,0 +1,486 @@
+"""Ranking: where each relevant item stands in its user's list, and what that makes of the user's metrics.
+
+A list never contains a seen item, and equal scores are ordered by one fixed seeded permutation of the
+items: a model with constant scores ranks like chance, in whatever order the items are stored. Scores are
+asked for in blocks of users, so that memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bpr_helpers import metrics
+from bpr_helpers.matrix import InteractionMatrix
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+Score = Callable[[Codes], NDArray[np.float32]]
+
+# Scores held at a time. 2^22 floats (16 MB) stay near the processor; larger blocks were slower, not faster.
+BLOCK = 2**22
+
+NOT_FINITE = "The recommender's scores are not all finite: look for a diverged training."
+
+AT_K = {
+    "ndcg": metrics.ndcg,
+    "recall": metrics.recall,
+    "precision": metrics.precision,
+    "hit": metrics.hit,
+    "map": metrics.average_precision,
+    "mrr": metrics.reciprocal_rank,
+}
+
+
+class Ranks(NamedTuple):
+    """Where each relevant item stands in its user's list; four arrays of one length.
+
+    rank is from 1, ties in the order of the seeded permutation, inf for an item that is never ranked;
+    higher and equal count the other candidates with a higher and with the same score (nan if never ranked);
+    n_candidates is the length of the list.
+    """
+
+    rank: Floats
+    higher: Floats
+    equal: Floats
+    n_candidates: Floats
+
+
+def full_ranks(
+    score: Score,
+    seen: InteractionMatrix,
+    users: Codes,
+    items: Codes,
+    *,
+    seed: int = 0,
+    progress: bool = False,
+) -> Ranks:
+    """Rank relevant items among all items that their users have not seen.
+
+    Parameters
+    ----------
+    score : callable, user codes (b,) -> scores (b, n_items), float32; never called from two threads at once
+    seen : InteractionMatrix, the items that no list contains
+    users : int array (n,), codes of the users, ascending
+    items : int array (n,), codes of their relevant items; -1 for an item unknown to the model
+    seed : int, of the permutation that orders equal scores
+    progress : bool, show a progress bar over users
+
+    Returns
+    -------
+    Ranks, n entries in the order given
+
+    Raises
+    ------
+    ValueError
+        A score is not finite.
+    """
+    priority = tie_priority(seen.n_items, seed)
+
+    def rank(block: _Block, scores: NDArray[np.float32]) -> Ranks:
+        return _rank_block(scores, seen, block, priority)
+
+    return _rank_in_blocks(rank, score, users, items, max(1, BLOCK // seen.n_items), progress)
+
+
+def mean_ndcg(
+    score: Score,
+    seen: InteractionMatrix,
+    valid: InteractionMatrix,
+    k: int = 10,
+    users: Codes | None = None,
+    *,
+    seed: int = 0,
+) -> float:
+    """Mean NDCG at k over the users who have a validation item; what training calls after every epoch.
+
+    Parameters
+    ----------
+    score : callable, user codes (b,) -> scores (b, n_items), float32
+    seen, valid : InteractionMatrix of the same codes: items left out of the lists, and the relevant items
+    k : int, the cut-off
+    users : int array, restrict to these user codes; None takes all
+    seed : int, of the permutation that orders equal scores
+
+    Returns
+    -------
+    float between 0 and 1
+    """
+    wanted = np.arange(valid.n_users) if users is None else np.unique(users)
+    relevant = valid.csr[wanted]
+    owners, items = np.repeat(wanted, np.diff(relevant.indptr)), relevant.indices.astype(np.int64)
+    priority = tie_priority(seen.n_items, seed)
+
+    def rank(block: _Block, scores: NDArray[np.float32]) -> Ranks:
+        return _rank_top(scores, seen, block, priority, k)
+
+    ranks = _rank_in_blocks(rank, score, owners, items, max(1, BLOCK // seen.n_items), progress=False)
+    return float(per_user_metrics(owners, ranks, ks=(k,), names=("ndcg",))[f"ndcg@{k}"].mean())
+
+
+def sampled_ranks(
+    score: Score,
+    seen: InteractionMatrix,
+    users: Codes,
+    items: Codes,
+    n: int,
+    weights: Floats | None = None,
+    *,
+    seed: int = 0,
+    progress: bool = False,
+) -> Ranks:
+    """Rank each relevant item alone among n sampled candidates that its user has in neither seen nor test.
+
+    Parameters
+    ----------
+    score, seen, users, items, progress : as in `full_ranks`
+    n : int, candidates per relevant item; fewer where fewer can be drawn
+    weights : array (n_items,), at least 0, chances of each draw; None draws uniformly
+    seed : int, of the candidates and of the permutation that orders equal scores
+
+    Returns
+    -------
+    Ranks, one entry per relevant item: rank 1 is the top of n + 1
+
+    Source: Efraimidis and Spirakis (2006): the n smallest of exponential numbers divided by the weights are
+    weighted draws without replacement.
+    """
+    priority = tie_priority(seen.n_items, seed)
+    weights = np.ones(seen.n_items) if weights is None else np.asarray(weights, np.float64)
+
+    def rank(block: _Block, scores: NDArray[np.float32]) -> Ranks:
+        return _rank_sampled(scores, seen, block, n, weights, priority, seed)
+
+    widest = int(np.diff(_run_starts(users), append=len(users)).max(initial=1))
+    size = max(1, BLOCK // (seen.n_items * widest))  # a block draws one row of numbers per relevant item
+    return _rank_in_blocks(rank, score, users, items, size, progress)
+
+
+def top_k(
+    score: Score, seen: InteractionMatrix, users: Codes, k: int = 10, *, seed: int = 0
+) -> NDArray[np.int64]:
+    """Return each user's first k unseen items, best first; the order is that of `full_ranks`.
+
+    Parameters
+    ----------
+    score, seen, seed : as in `full_ranks`
+    users : int array (n,), user codes in any order
+    k : int, length of the lists
+
+    Returns
+    -------
+    int array (n, k), item codes; -1 where a user has fewer than k unseen items
+    """
+    priority = tie_priority(seen.n_items, seed)
+    size = max(1, BLOCK // seen.n_items)
+    parts = [users[start : start + size] for start in range(0, len(users), size)]
+    lists = [_top_k_block(np.asarray(score(part)), seen, part, k, priority) for part in parts]
+    return np.concatenate(lists) if lists else np.empty((0, k), np.int64)
+
+
+def tie_priority(n_items: int, seed: int = 0) -> Codes:
+    """Place of each item in the seeded permutation: of two equal scores the lower place goes first."""
+    return np.random.default_rng(seed).permutation(n_items)
+
+
+def per_user_metrics(
+    users: NDArray[Any], ranks: Ranks, ks: Iterable[int], names: Iterable[str] = (*AT_K, "auc")
+) -> pd.DataFrame:
+    """Turn the ranks of relevant items into metrics of their users.
+
+    Parameters
+    ----------
+    users : array (n,), the user of each rank, in runs (equal users side by side)
+    ranks : Ranks of n relevant items
+    ks : the cut-offs
+    names : keys of `AT_K`, and "auc"
+
+    Returns
+    -------
+    DataFrame, a row per user in the order given, a column per metric ("ndcg@10"), "auc" without a cut-off
+    """
+    starts = _run_starts(users)
+    sizes = np.diff(starts, append=len(users))
+    groups = like_lengths(sizes, BLOCK // 8)  # a group is padded to one width
+    frames = [_padded_metrics(ranks, starts[g], sizes[g], tuple(ks), tuple(names)) for g in groups]
+    table = pd.concat(frames).set_axis(np.concatenate(groups), axis=0).sort_index()
+    return table.set_axis(users[starts], axis=0)
+
+
+def like_lengths(lengths: Codes, budget: int) -> list[Codes]:
+    """Group rows of similar length, so that padding a group to its longest row wastes little.
+
+    Parameters
+    ----------
+    lengths : int array (n,)
+    budget : int, entries that a group may have once it is padded; a single row may have more
+
+    Returns
+    -------
+    list of int arrays, the rows of each group; one empty group where there is no row
+    """
+    order = np.argsort(lengths, kind="stable")
+    groups: list[Codes] = []
+    start = 0
+    while start < len(order) or not groups:
+        padded = np.maximum(lengths[order[start:]], 1) * np.arange(1, len(order) - start + 1)
+        size = max(1, int(np.searchsorted(padded, budget, side="right")))
+        groups.append(order[start : start + size])
+        start += size
+    return groups
+
+
+class _Block(NamedTuple):
+    users: Codes  # (b,) distinct user codes
+    rows: Codes  # (n,) position of the relevant item's user in `users`
+    items: Codes  # (n,) codes of the relevant items, -1 for unknown
+
+
+def _blocks(users: Codes, items: Codes, size: int) -> Iterator[_Block]:
+    starts = _run_starts(users)
+    bounds = np.append(starts, len(users))
+    for first in range(0, len(starts), size):
+        last = min(first + size, len(starts))
+        rows = np.repeat(np.arange(last - first), np.diff(bounds[first : last + 1]))
+        yield _Block(users[starts[first:last]], rows, items[bounds[first] : bounds[last]])
+
+
+def _run_starts(users: NDArray[Any]) -> Codes:
+    return np.flatnonzero(np.concatenate([[True], users[1:] != users[:-1]])) if len(users) else np.arange(0)
+
+
+def _rank_in_blocks(
+    rank: Callable[[_Block, NDArray[np.float32]], Ranks],
+    score: Score,
+    users: Codes,
+    items: Codes,
+    size: int,
+    progress: bool,
+) -> Ranks:
+    """Score one block while others are ranked: NumPy's sort leaves the other cores to their work."""
+    workers = os.cpu_count() or 1
+    done: list[Ranks] = []
+    pending: deque = deque()
+    with ThreadPoolExecutor(workers) as pool, _bar(len(_run_starts(users)), progress) as bar:
+        for block in _blocks(users, items, size):
+            pending.append(pool.submit(rank, block, np.asarray(score(block.users))))
+            if len(pending) > workers:  # so that no more than a few blocks are in memory
+                done.append(pending.popleft().result())
+            bar.update(len(block.users))
+        done.extend(future.result() for future in pending)
+    columns = zip(*done, strict=True) if done else [[np.empty(0)]] * 4
+    return Ranks(*map(np.concatenate, columns))
+
+
+def _bar(n_users: int, progress: bool) -> Any:
+    from tqdm.auto import tqdm
+
+    if not progress:
+        return tqdm(disable=True)
+    return tqdm(total=n_users, desc="ranking", unit=" users", leave=False)  # TQDM_DISABLE still counts
+
+
+def _rank_block(
+    scores: NDArray[np.float32], seen: InteractionMatrix, block: _Block, priority: Codes
+) -> Ranks:
+    ascending = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy
+    n_candidates = seen.n_items - np.diff(seen.csr.indptr)[block.users]  # (b,)
+    ascending.sort(axis=1)
+    _check_finite(ascending, n_candidates)
+    ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)
+    rows, items = block.rows[ranked], block.items[ranked]
+    values = scores[rows, items]
+    below = _count_in_rows(ascending, rows, values, np.less)
+    equal = _count_equal(ascending, rows, values, below)
+    higher = seen.n_items - below - equal - 1
+    ahead = _ties_ahead(scores, seen, block.users, rows, items, equal, priority)
+    return _spread(ranked, higher + ahead + 1, higher, equal, n_candidates[block.rows])
+
+
+def _rank_top(
+    scores: NDArray[np.float32], seen: InteractionMatrix, block: _Block, priority: Codes, k: int
+) -> Ranks:
+    """Ranks within the first k places: what stands further down gets inf, and nothing is sorted."""
+    hidden = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy
+    ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)
+    values = scores[block.rows, block.items]
+    near = np.flatnonzero(ranked & (values >= _bound_of_top(hidden, k)[block.rows]))
+    rank = np.full(len(ranked), np.inf)
+    for j in near:
+        row = hidden[block.rows[j]]
+        tied = np.flatnonzero(row == values[j])
+        ahead = np.count_nonzero(priority[tied] < priority[block.items[j]])
+        rank[j] = 1 + np.count_nonzero(row > values[j]) + ahead
+    unknown = np.full(len(ranked), np.nan)
+    return Ranks(rank, unknown, unknown, unknown)
+
+
+def _bound_of_top(hidden: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """A value per row that at least k entries reach: the k-th largest of the maxima of many small groups."""
+    n = hidden.shape[1]
+    if n < k:
+        return np.full(len(hidden), -np.inf, np.float32)
+    size = max(1, n // (32 * k))
+    n_groups = n // size
+    grouped = hidden[:, : size * n_groups].reshape(len(hidden), size, n_groups).max(axis=1)
+    maxima = np.hstack([grouped, hidden[:, size * n_groups :]])
+    maxima.partition(maxima.shape[1] - k, axis=1)
+    if not (maxima[:, -k:] < np.inf).all():  # nan, too
+        raise ValueError(NOT_FINITE)
+    return maxima[:, -k]
+
+
+def _spread(ranked: NDArray[np.bool_], rank: Any, higher: Any, equal: Any, n_candidates: Any) -> Ranks:
+    """Ranks of all relevant items, where those that were never ranked get inf and nan."""
+
+    def spread(values: Any, fill: float) -> Floats:
+        column = np.full(len(ranked), fill)
+        column[ranked] = values
+        return column
+
+    n_candidates = np.asarray(n_candidates, np.float64)
+    return Ranks(spread(rank, np.inf), spread(higher, np.nan), spread(equal, np.nan), n_candidates)
+
+
+def _hide_seen(scores: NDArray[np.float32], seen: InteractionMatrix, users: Codes) -> NDArray[np.float32]:
+    if scores.shape != (len(users), seen.n_items):
+        raise ValueError(
+            f"score returned an array of shape {scores.shape} for {len(users)} users and {seen.n_items} "
+            "items: return one row per user and one column per item."
+        )
+    hidden = np.array(scores)
+    rows = seen.csr[users]
+    hidden[np.repeat(np.arange(len(users)), np.diff(rows.indptr)), rows.indices] = -np.inf
+    return hidden
+
+
+def _check_finite(ascending: NDArray[np.float32], n_candidates: Codes) -> None:
+    """Look at both ends of the sorted rows: nan and inf come last, -inf comes first of the unseen."""
+    some = np.flatnonzero(n_candidates > 0)
+    lowest = ascending[some, ascending.shape[1] - n_candidates[some]]
+    if not (np.isfinite(lowest).all() and np.isfinite(ascending[some, -1]).all()):
+        raise ValueError(NOT_FINITE)
+
+
+def _count_in_rows(
+    ascending: NDArray[np.float32], rows: Codes, values: NDArray[np.float32], below: Callable
+) -> Codes:
+    """How many entries of sorted row rows[j] are below values[j]: one binary search for all j together."""
+    n = ascending.shape[1]
+    low, high = np.zeros(len(rows), np.int64), np.full(len(rows), n)
+    for _ in range(n.bit_length()):
+        middle = np.minimum((low + high) // 2, n - 1)
+        is_below = below(ascending[rows, middle], values)
+        low, high = np.where(is_below, middle + 1, low), np.where(is_below, high, middle)
+    return low
+
+
+def _count_equal(
+    ascending: NDArray[np.float32], rows: Codes, values: NDArray[np.float32], below: Codes
+) -> Codes:
+    """How many other entries equal values[j], which stands at place below[j] of its row."""
+    equal = np.zeros(len(rows), np.int64)
+    next_to_it = np.minimum(below + 1, ascending.shape[1] - 1)
+    tied = np.flatnonzero((next_to_it > below) & (ascending[rows, next_to_it] == values))
+    equal[tied] = _count_in_rows(ascending, rows[tied], values[tied], np.less_equal) - below[tied] - 1
+    return equal
+
+
+def _ties_ahead(
+    scores: NDArray[np.float32],
+    seen: InteractionMatrix,
+    users: Codes,
+    rows: Codes,
+    items: Codes,
+    equal: Codes,
+    priority: Codes,
+) -> Codes:
+    """How many unseen items of equal score go before each relevant item; only tied items cost time."""
+    ahead = np.zeros(len(rows), np.int64)
+    for j in np.flatnonzero(equal):
+        tied = (scores[rows[j]] == scores[rows[j], items[j]]) & (priority < priority[items[j]])
+        ahead[j] = np.count_nonzero(tied) - np.count_nonzero(tied[_seen_items(seen, users[rows[j]])])
+    return ahead
+
+
+def _seen_items(seen: InteractionMatrix, user: int) -> NDArray[np.int32]:
+    return seen.csr.indices[seen.csr.indptr[user] : seen.csr.indptr[user + 1]]
+
+
+def _top_k_block(
+    scores: NDArray[np.float32], seen: InteractionMatrix, users: Codes, k: int, priority: Codes
+) -> Codes:
+    hidden = _hide_seen(scores, seen, users)
+    width = min(k, seen.n_items)
+    thresholds = np.partition(hidden, seen.n_items - width, axis=1)[:, seen.n_items - width]
+    lists = np.full((len(users), k), -1)
+    for row, threshold, best in zip(hidden, thresholds, lists, strict=True):
+        candidates = np.flatnonzero((row >= threshold) & (row > -np.inf))
+        order = np.lexsort((priority[candidates], -row[candidates]))[:k]
+        best[: len(order)] = candidates[order]
+    return lists
+
+
+def _padded_metrics(
+    ranks: Ranks, starts: Codes, sizes: Codes, ks: tuple[int, ...], names: tuple[str, ...]
+) -> pd.DataFrame:
+    place = np.arange(sizes.max(initial=0))
+    where = place < sizes[:, None]  # (users, widest), True where there is an item
+    source = (starts[:, None] + place)[where]
+
+    def pad(values: Floats) -> Floats:
+        padded = np.full(where.shape, np.nan)
+        padded[where] = values[source]
+        return padded
+
+    rank = pad(ranks.rank)
+    columns = {f"{name}@{k}": AT_K[name](rank, k) for k in ks for name in names if name in AT_K}
+    if "auc" in names:
+        n_candidates = ranks.n_candidates[starts]
+        columns["auc"] = metrics.auc(pad(ranks.higher), pad(ranks.equal), n_candidates)
+    return pd.DataFrame(columns)
+
+
+def _rank_sampled(
+    scores: NDArray[np.float32],
+    seen: InteractionMatrix,
+    block: _Block,
+    n: int,
+    weights: Floats,
+    priority: Codes,
+    seed: int,
+) -> Ranks:
+    unseen = _hide_seen(scores, seen, block.users)
+    _check_finite(np.sort(unseen, axis=1), seen.n_items - np.diff(seen.csr.indptr)[block.users])
+    ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)
+    rows, items = block.rows[ranked], block.items[ranked]
+    forbidden = np.isneginf(unseen)
+    forbidden[rows, items] = True
+    rng = np.random.default_rng([seed, int(block.users[0])])
+    drawn, allowed = _draw_candidates(forbidden[rows], weights, n, rng)
+    value, other = scores[rows, items][:, None], scores[rows[:, None], drawn]
+    higher = ((other > value) & allowed).sum(1)
+    tied = (other == value) & allowed
+    ahead = (tied & (priority[drawn] < priority[items][:, None])).sum(1)
+    lengths = np.ones(len(ranked))
+    lengths[ranked] += allowed.sum(1)
+    return _spread(ranked, higher + ahead + 1, higher, tied.sum(1), lengths)
+
+
+def _draw_candidates(
+    forbidden: NDArray[np.bool_], weights: Floats, n: int, rng: np.random.Generator
+) -> tuple[Codes, NDArray[np.bool_]]:
+    """Draw n codes per row without replacement, never a forbidden one; False marks a place left empty."""
+    with np.errstate(divide="ignore"):
+        keys = rng.standard_exponential(forbidden.shape) / weights
+    keys[forbidden] = np.inf
+    n = min(n, forbidden.shape[1])
+    drawn = np.argpartition(keys, n - 1, axis=1)[:, :n]
+    return drawn, np.isfinite(np.take_along_axis(keys, drawn, axis=1))

@@ -1,0 +1,191 @@
+"""Ranks, lists and sampled candidates against naive loops and chances worked out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import tqdm.auto
+from fixed_scores import N_ITEMS, N_USERS, Fixed, matrix_of, pairs
+from scipy import stats
+
+from bpr_helpers import ranking
+from bpr_helpers.evaluation import evaluate
+from bpr_helpers.matrix import InteractionMatrix
+from bpr_helpers.ranking import full_ranks, mean_ndcg, sampled_ranks, tie_priority, top_k
+
+
+def codes(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    ordered = frame.sort_values(["user_id", "item_id"])
+    return ordered["user_id"].to_numpy(), ordered["item_id"].to_numpy()
+
+
+def naive_list(scores, seen: InteractionMatrix, user: int, seed: int) -> np.ndarray:
+    unseen = np.setdiff1d(np.arange(seen.n_items), seen.csr[user].indices)
+    return unseen[np.lexsort((tie_priority(seen.n_items, seed)[unseen], -scores[user, unseen]))]
+
+
+@pytest.mark.parametrize("block", [1, 3 * N_ITEMS, 2**22])
+@pytest.mark.parametrize("levels", [1, 3, 10**6])
+def test_ranks_and_lists_agree_with_a_naive_sort(data, monkeypatch, block, levels):
+    monkeypatch.setattr(ranking, "BLOCK", block)
+    _, test, seen = data
+    scores = np.random.default_rng(levels).integers(0, levels, (N_USERS, N_ITEMS)).astype(np.float32)
+    users, items = codes(test)
+    found = full_ranks(lambda u: scores[u], seen, users, items, seed=3)
+    lists = top_k(lambda u: scores[u], seen, np.arange(N_USERS), 45, seed=3)
+    for user, item, rank, higher, equal, n_candidates in zip(users, items, *found, strict=True):
+        expected = naive_list(scores, seen, user, seed=3)
+        others = scores[user, expected]
+        assert rank == np.flatnonzero(expected == item)[0] + 1
+        assert higher == (others > scores[user, item]).sum()
+        assert equal == (others == scores[user, item]).sum() - 1
+        assert n_candidates == len(expected)
+        assert [i for i in lists[user] if i >= 0] == expected[:45].tolist()
+
+
+@pytest.mark.parametrize("candidates", ["all", ("uniform", 10), ("popularity", 10)])
+def test_constant_scores_rank_like_chance(candidates):
+    rng = np.random.default_rng(0)
+    rows = [(u, i) for u in range(400) for i in rng.choice(80, 24, replace=False)]
+    train, test = [r for n, r in enumerate(rows) if n % 24], [r for n, r in enumerate(rows) if n % 24 == 0]
+    model = Fixed(np.zeros((400, 80)), matrix_of(train, 400, 80))
+    n_candidates = 80 - 23 if candidates == "all" else 11
+    found = evaluate(model, pairs(test), ks=(5,), candidates=candidates).per_user
+    assert (found["auc"] == 0.5).all()
+    error = np.sqrt(5 / n_candidates / 400)  # at most a standard deviation of the mean of 400 coin flips
+    assert abs(found["hit@5"].mean() - 5 / n_candidates) < 4 * error
+
+
+def test_ties_follow_the_seed_and_not_the_order_of_items(data):
+    _, test, seen = data
+    constant = Fixed(np.ones((N_USERS, N_ITEMS)), seen)
+    first, again, other = (evaluate(constant, test, seed=seed).ranks for seed in (0, 0, 1))
+    pd.testing.assert_frame_equal(first, again)
+    assert not first["rank"].equals(other["rank"])
+    assert abs(stats.spearmanr(first["item_id"], first["rank"]).statistic) < 0.3
+
+
+@pytest.mark.parametrize("levels", [1, 3, 10**6])
+@pytest.mark.parametrize("k", [1, 10, 40, 60])
+def test_mean_ndcg_is_that_of_evaluate_and_takes_some_users(data, monkeypatch, levels, k):
+    _, test, seen = data
+    model = Fixed(np.random.default_rng(0).integers(0, levels, (N_USERS, N_ITEMS)), seen)
+    valid = InteractionMatrix.from_frame(test, like=seen)
+    per_user = evaluate(model, test, ks=(k,)).per_user[f"ndcg@{k}"]
+    assert mean_ndcg(model.score, seen, valid, k) == pytest.approx(per_user.mean(), abs=1e-15)
+    monkeypatch.setattr(ranking, "BLOCK", 1)
+    assert mean_ndcg(model.score, seen, valid, k) == pytest.approx(per_user.mean(), abs=1e-15)
+
+
+def test_mean_ndcg_in_a_long_list():
+    """So long that several items share a group when the first k are bounded."""
+    rng = np.random.default_rng(0)
+    train = [(u, i) for u in range(6) for i in rng.choice(1500, 40, replace=False)]
+    seen = matrix_of(train, 6, 1500)
+    test = pairs([(u, i) for u in range(6) for i in rng.choice(1500, 300, replace=False)])
+    for scores in (rng.random((6, 1500)), rng.integers(0, 20, (6, 1500))):
+        model = Fixed(scores, seen)
+        unseen = test[np.asarray(seen.csr[test["user_id"], test["item_id"]]).ravel() == 0]
+        valid = InteractionMatrix.from_frame(unseen, like=seen)
+        per_user = evaluate(model, unseen, ks=(10,)).per_user["ndcg@10"]
+        assert mean_ndcg(model.score, seen, valid) == pytest.approx(per_user.mean(), abs=1e-15)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_mean_ndcg_refuses_scores_that_are_not_finite(data, bad):
+    _, test, seen = data
+    valid = InteractionMatrix.from_frame(test, like=seen)
+    scores = np.random.default_rng(0).random((N_USERS, N_ITEMS)).astype(np.float32)
+    user = int(test["user_id"].iloc[0])
+    scores[user, np.setdiff1d(np.arange(N_ITEMS), seen.csr[user].indices)[0]] = bad
+    with pytest.raises(ValueError, match="not all finite"):
+        mean_ndcg(lambda users: scores[users], seen, valid)
+
+
+def test_mean_ndcg_of_some_users(data):
+    _, test, seen = data
+    model = Fixed(np.random.default_rng(0).random((N_USERS, N_ITEMS)), seen)
+    valid = InteractionMatrix.from_frame(test, like=seen)
+    per_user = evaluate(model, test).per_user["ndcg@10"]
+    some = np.array([9, 3, 4])
+    assert mean_ndcg(model.score, seen, valid, users=some) == pytest.approx(per_user[some].mean(), abs=1e-15)
+
+
+@pytest.mark.parametrize("weights", [None, "popularity"])
+def test_sampled_candidates_agree_with_a_naive_count(data, monkeypatch, weights):
+    """With as many candidates as there are, sampling is the full ranking without the other test items."""
+    _, test, seen = data
+    scores = np.random.default_rng(2).integers(0, 30, (N_USERS, N_ITEMS)).astype(np.float32)
+    users, items = codes(test)
+    weights = None if weights is None else np.bincount(seen.csr.indices, minlength=N_ITEMS) + 1.0
+    found = sampled_ranks(lambda u: scores[u], seen, users, items, N_ITEMS, weights)
+    for user, item, rank, n_candidates in zip(users, items, found.rank, found.n_candidates, strict=True):
+        others = [i for i in items[users == user] if i != item]
+        expected = [i for i in naive_list(scores, seen, user, seed=0) if i not in others]
+        assert rank == expected.index(item) + 1 and n_candidates == len(expected)
+
+
+def test_sampled_candidates_are_drawn_without_replacement_by_weight():
+    """Successive draws: chances of the first two of four items, worked out, against 20,000 draws."""
+    weights, n = np.array([1.0, 2, 3, 4, 0, 9]), 20_000
+    forbidden = np.tile([False, False, False, False, False, True], (n, 1))
+    drawn, allowed = ranking._draw_candidates(forbidden, weights, 2, np.random.default_rng(0))
+    assert allowed.all() and (drawn[:, 0] != drawn[:, 1]).all() and drawn.max() == 3
+    chance = weights[:4] / 10
+    both = chance + [
+        sum(chance[j] * chance[i] / (1 - chance[j]) for j in range(4) if j != i) for i in range(4)
+    ]
+    seen = np.bincount(drawn.ravel(), minlength=4)
+    assert np.abs(seen / n - both).max() < 4 * np.sqrt(0.25 / n)
+
+
+def test_uniform_candidates_are_uniform():
+    forbidden = np.zeros((5_000, 8), bool)
+    forbidden[:, 3] = True
+    drawn, _ = ranking._draw_candidates(forbidden, np.ones(8), 2, np.random.default_rng(0))
+    counts = np.bincount(drawn.ravel(), minlength=8)
+    assert counts[3] == 0
+    assert stats.chisquare(np.delete(counts, 3)).pvalue > 0.001
+
+
+def test_fewer_candidates_than_asked_for_are_taken_as_they_are():
+    drawn, allowed = ranking._draw_candidates(
+        np.array([[True, False, True]]), np.ones(3), 9, np.random.default_rng(0)
+    )
+    assert drawn[allowed].tolist() == [1]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("candidates", ["all", ("uniform", 5)])
+def test_scores_that_are_not_finite_are_refused(data, bad, candidates):
+    _, test, seen = data
+    scores = np.random.default_rng(0).random((N_USERS, N_ITEMS))
+    user = int(test["user_id"].iloc[0])
+    scores[user, np.setdiff1d(np.arange(N_ITEMS), seen.csr[user].indices)[0]] = bad
+    with pytest.raises(ValueError, match="not all finite"):
+        evaluate(Fixed(scores, seen), test, candidates=candidates)
+
+
+def test_scores_of_a_wrong_shape_are_refused(data):
+    _, test, seen = data
+    with pytest.raises(ValueError, match="one row per user and one column per item"):
+        evaluate(Fixed(np.ones((N_USERS, N_ITEMS - 1)), seen), test)
+
+
+def test_the_progress_bar_counts_users_and_is_silent_by_default(data, monkeypatch):
+    _, test, seen = data
+    model = Fixed(np.random.default_rng(0).random((N_USERS, N_ITEMS)), seen)
+    made = []
+    usual = tqdm.auto.tqdm
+    monkeypatch.setattr("tqdm.auto.tqdm", lambda **given: made.append(given) or usual(disable=True))
+    evaluate(model, test)
+    evaluate(model, test, progress=True)
+    assert made[0] == {"disable": True}
+    assert made[1]["total"] == test["user_id"].nunique() and "disable" not in made[1]
+
+
+def test_a_recommenders_own_array_is_left_alone(data):
+    _, test, seen = data
+    scores = np.random.default_rng(0).random((N_USERS, N_ITEMS)).astype(np.float32)
+    before = scores.copy()
+    full_ranks(lambda users: scores[: len(users)], seen, *codes(test))
+    np.testing.assert_array_equal(scores, before)
