@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -176,7 +176,7 @@ def _parted(of_items: tf.Tensor, positives: tf.Tensor, negatives: tf.Tensor) -> 
 @lru_cache(maxsize=16)
 def compile_epoch(
     shared: bool, weigh: Weights, optimizer: Optimizer, item_bias: bool
-) -> Callable[..., tuple[Tables, Tables, tf.Tensor, tf.Tensor]]:
+) -> tf.types.experimental.PolymorphicFunction:
     """The compiled program that takes tables and optimizer slots through up to `STEPS_PER_CALL` batches.
 
     It is kept: another fit with the same weights, optimizer and shapes does not wait for the compiler again.
@@ -187,12 +187,12 @@ def compile_epoch(
         tables: Tables,
         slots: Tables,
         table_of_bits: tf.Tensor,
+        l2: tf.Tensor,  # (4,): the strengths of `L2`
         users: tf.Tensor,  # (s, b)
         positives: tf.Tensor,  # (s, b)
         negatives: tf.Tensor,  # (s, k) or (s, b, k)
         counts: tf.Tensor,  # (s, b): how much each positive counts, 0 for what fills up the last batch
         n_steps: tf.Tensor,  # how many of the s batches to take
-        l2: tf.Tensor,  # (4,): the strengths of `L2`
     ) -> tuple[Tables, Tables, tf.Tensor, tf.Tensor]:
         def step(i: tf.Tensor, tables: Tables, slots: Tables, loss: tf.Tensor, correct: tf.Tensor) -> tuple:
             if shared:
@@ -381,14 +381,14 @@ def train(
     else:
         state = Progress(tables, optimizer.start(tables), tables, tables)
     program = compile_epoch(sampler.shared, sampler.weights, optimizer, item_bias)
-    strengths = tf.constant(astuple(l2), tf.float32)
-    run = partial(program, table_of_bits=tf.constant(SeenBits(matrix).table), l2=strengths)
+    constants = tf.constant(SeenBits(matrix).table), tf.constant(astuple(l2), tf.float32)
     bar = tqdm(total=epochs, initial=len(state.history), desc="epochs", disable=not verbose)
     for epoch in range(len(state.history) + 1, epochs + 1):
         if _out_of_patience(state, patience):
             break
         rng = np.random.default_rng([seed, epoch])  # one per epoch: a resumed run draws the same numbers
-        loss, accuracy = _one_epoch(state, run, epoch_batches(matrix, weights, sampler, batch_size, rng))
+        batches = epoch_batches(matrix, weights, sampler, batch_size, rng)
+        loss, accuracy = _one_epoch(state, program, constants, batches)
         if not loss < DIVERGED:
             raise ValueError(
                 f"Training diverged in epoch {epoch} (mean loss {loss:.3g}): lower learning_rate, "
@@ -407,22 +407,18 @@ def train(
 
 def _one_epoch(
     state: Progress,
-    run: Callable[..., tuple[Tables, Tables, tf.Tensor, tf.Tensor]],
+    program: tf.types.experimental.PolymorphicFunction,
+    constants: tuple[tf.Tensor, tf.Tensor],
     batches: Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]],
 ) -> tuple[float, float]:
     """Take the state through one epoch; mean loss and pairwise accuracy on its triples."""
     tables, slots = state.tables, state.slots
     losses, correct, total = 0.0, 0.0, 0.0
     for users, positives, negatives, counts, n_steps in batches:
-        tables, slots, loss, ordered = run(
-            tables=tables,
-            slots=slots,
-            users=users,
-            positives=positives,
-            negatives=negatives,
-            counts=counts,
-            n_steps=tf.constant(n_steps),
-        )
+        now = (users, positives, negatives, counts, n_steps)
+        arguments = tf.nest.map_structure(tf.convert_to_tensor, (tables, slots, *constants, *now))
+        # Called by way of its trace for these shapes: else TensorFlow warns of what is traced for many.
+        tables, slots, loss, ordered = program.get_concrete_function(*arguments)(*arguments)
         losses, correct = losses + float(loss), correct + float(ordered)
         total += float(counts.sum(dtype=np.float64))
     state.tables = tuple(np.asarray(table) for table in tables)

@@ -1,3 +1,4 @@
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpr_helpers.bpr import BPR
-from bpr_helpers.data import synthetic_interactions
 from bpr_helpers.matrix import InteractionMatrix
 from bpr_helpers.sampling import make_sampler
+from bpr_helpers.synthetic import synthetic_interactions
 from bpr_helpers.training import KerasOptimizer, RowAdagrad, epoch_batches, recency_weights
 
 SMALL = {"dim": 8, "batch_size": 64}
@@ -124,11 +125,21 @@ def test_a_diverging_training_names_the_epoch_and_the_parameter(interactions: pd
         BPR(**SMALL, optimizer="sgd", learning_rate=1e6, epochs=3).fit(interactions)
 
 
+def test_many_shapes_in_one_process_are_no_reason_to_warn(
+    interactions: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("tensorflow").addHandler(caplog.handler)
+    for n_negatives in range(2, 8):
+        BPR(**SMALL, sampler="shared", n_negatives=n_negatives, epochs=1).fit(interactions)
+    logging.getLogger("tensorflow").removeHandler(caplog.handler)
+    assert not caplog.text
+
+
 FIT = """
 import os, signal, sys
 import numpy as np
 from bpr_helpers.bpr import BPR
-from bpr_helpers.data import synthetic_interactions
+from bpr_helpers.synthetic import synthetic_interactions
 from bpr_helpers.training import Progress
 
 path, die_in, moment = sys.argv[1], int(sys.argv[2]), sys.argv[3]
