@@ -225,6 +225,8 @@ def intra_list_distance(lists: ArrayLike, vectors: Any) -> Floats:
     total, n_pairs = np.zeros(len(lists)), np.zeros(len(lists), np.int64)
     for a, b in combinations(range(lists.shape[1]), 2):
         both = listed[:, a] & listed[:, b]
+        if not both.any():  # what SciPy looks up at no places at all is not an array
+            continue
         total[both] += 1 - np.asarray(cosines[places[both, a], places[both, b]]).ravel()
         n_pairs += both
     return _divide(total, n_pairs)

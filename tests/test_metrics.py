@@ -157,6 +157,11 @@ def test_intra_list_distance_by_hand(wrap):
     )
 
 
+def test_lists_that_are_all_too_short_have_no_distance():
+    assert np.isnan(metrics.intra_list_distance([[0, -1, -1], [2, -1, -1]], np.eye(3))).all()
+    assert metrics.intra_list_distance([[0, 1, -1], [2, -1, -1]], np.eye(3))[0] == 1
+
+
 def test_intra_list_distance_agrees_with_pairs():
     pdist = pytest.importorskip("scipy.spatial.distance").pdist
     rng = np.random.default_rng(0)

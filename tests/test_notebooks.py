@@ -3,8 +3,12 @@
 import ast
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from papermill import inspect_notebook
 
@@ -112,3 +116,38 @@ def test_the_first_cell_after_the_parameters_checks_them(file, code):
 
 def test_kernel_is_the_one_of_any_environment(notebook):
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+
+
+def test_few_data_of_another_domain_go_through_every_notebook(tmp_path):
+    """Five listeners, string ids, odd column names, milliseconds, and titles of songs."""
+    rng = np.random.default_rng(0)
+    rows = [(f"ü-{u}", f"song/{i}") for u in range(5) for i in rng.choice(12, 6 + u, replace=False)]
+    plays = pd.DataFrame(rows, columns=["who", "what"])
+    plays.assign(when=1_600_000_000_123 + rng.integers(0, 10**10, len(plays))).to_csv(
+        tmp_path / "plays.csv", index=False
+    )
+    songs = pd.DataFrame(
+        {"item_id": [f"song/{i}" for i in range(12)], "title": [f"Étude {i}" for i in range(12)]}
+    )
+    songs.to_csv(tmp_path / "songs.csv", index=False)
+    parameters = {"source": "plays.csv", "items_source": "songs.csv", "timestamp_unit": "ms", "item_k": "1"}
+    parameters |= {"user_column": "who", "item_column": "what", "timestamp_column": "when", "user_k": "2"}
+    options = [word for pair in parameters.items() for word in ("-p", *pair)]
+    done = subprocess.run(
+        [sys.executable, "-m", "bpr_helpers", "run", *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ndcg@10" in done.stdout
+    executed = {file.stem: outputs_of(file) for file in (tmp_path / "runs/default/notebooks").glob("*.ipynb")}
+    assert set(executed) == set(NOTEBOOKS)
+    assert not [stem for stem, text in executed.items() if re.search("Toy Story|Star Wars|MovieLens", text)]
+    assert "Étude" in executed["04_evaluation"]
+
+
+def outputs_of(file):
+    cells = [cell for cell in json.loads(file.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
+    return json.dumps(outputs(cells), ensure_ascii=False)
