@@ -87,6 +87,9 @@ def sweep_command(
     content, found = read_yaml(file)
     sweep, wrong = (None, []) if found else read_sweep(content, report_test)
     found += wrong + _no_notebooks(notebooks)
+    if sweep is not None:
+        chosen = [sweep.fixed | one for one in sweep.configurations()]
+        found += dict.fromkeys(f for values in chosen for f in _missing_files(values, list(NOTEBOOKS)))
     if sweep is None or found:
         _refuse(found)
     _guarded(lambda: _sweep(sweep, run_dir, workers, scheduler, report_test, notebooks))

@@ -12,15 +12,29 @@ from pathlib import Path
 from random import Random as Generator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from bpr_helpers import runs
 from bpr_helpers.artifacts import RunFolder
-from bpr_helpers.parameters import NOTEBOOKS, faults, fields, from_text, nearest, per_notebook
+from bpr_helpers.parameters import NOTEBOOKS, defaults, faults, fields, from_text, idle, nearest, per_notebook
 from bpr_helpers.ranking import AT_K
 
 DATA, MODEL, TEST = ("01_kcore_pruning", "02_chronological_split"), "03_bpr_model", "04_evaluation"
 METRICS = [f"{name}@{k}" for name in AT_K for k in (5, 10, 20)] + ["auc"]
+# What pydantic's types of faults are called in a sentence.
+WORDS = {
+    "dict_type": "must hold names with values",
+    "extra_forbidden": "has no entry",
+    "float_parsing": "must be a number",
+    "greater_than_equal": "must be at least 1",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "list_type": "must be a list, in brackets or with dashes",
+    "missing": "is missing",
+    "model_type": "must hold names with values",
+    "too_short": "must not be empty",
+    "tuple_type": "must be a list, in brackets or with dashes",
+}
 
 
 Values = Annotated[list[Any], Field(min_length=1)]
@@ -50,12 +64,18 @@ class Range(_Strict):
         return round(value) if whole else float(f"{value:.4g}")
 
 
+Space = Annotated[
+    Annotated[Values, Tag("Values")] | Annotated[Range, Tag("Range")],
+    Discriminator(lambda among: "Range" if isinstance(among, (dict, Range)) else "Values"),
+]
+
+
 class Random(_Strict):
     """Trials with every parameter drawn on its own, from a list or a range."""
 
     trials: int = Field(ge=1)
     seed: int = 0
-    space: dict[str, Values | Range] = Field(min_length=1)
+    space: dict[str, Space] = Field(min_length=1)
 
 
 class Sweep(_Strict):
@@ -147,7 +167,10 @@ def read_sweep(content: Mapping[str, Any], report_test: bool = False) -> tuple[S
     try:
         sweep = Sweep.model_validate(dict(content))
     except ValidationError as error:
-        return None, list(dict.fromkeys(_sentence(dict(fault)) for fault in error.errors()))
+        told = [dict(fault) for fault in error.errors()]
+        # What is too short for lack of an entry that is wrong itself has been told of already.
+        told = [fault for fault in told if not (fault["type"] == "too_short" and fault["input"])]
+        return None, list(dict.fromkeys(map(_sentence, told)))
     swept = {name for one in sweep.configurations() for name in one}
     found = [
         f"{name} is a folder that the sweep chooses itself" for name in {"run_dir"} & (swept | {*sweep.fixed})
@@ -161,7 +184,10 @@ def read_sweep(content: Mapping[str, Any], report_test: bool = False) -> tuple[S
         for name in sorted(swept & late.keys())
     ]
     found += [f"{name} is both fixed and swept" for name in sorted(swept & sweep.fixed.keys())]
-    found += [fault for one in sweep.configurations() for fault in faults(sweep.fixed | one)]
+    chosen = [sweep.fixed | one for one in sweep.configurations()]
+    found += [fault for values in chosen for fault in faults(values)]
+    if not found:
+        found = _idle(chosen) + [fault for values in chosen for fault in _unjudged(values)]
     if sweep.part == "test" and not report_test:
         found.append("part is test, which is read once and for the winner only: add --report-test")
     return (None if found else sweep), list(dict.fromkeys(found))
@@ -184,12 +210,34 @@ def digest(values: Mapping[str, Any], notebooks: Sequence[str]) -> str:
     return hashlib.sha256(chosen.encode()).hexdigest()[:12]
 
 
+def _idle(chosen: Sequence[Mapping[str, Any]]) -> list[str]:
+    """List the parameters that cannot act in any of the configurations that set them."""
+    found = []
+    for name in dict.fromkeys(name for values in chosen for name in values):
+        told = [[s for s in idle(values) if s.startswith(f"{name} ")] for values in chosen if name in values]
+        found += told[0] if all(told) else []
+    return found
+
+
+def _unjudged(values: Mapping[str, Any]) -> list[str]:
+    """Say so where there is no validation part to judge on."""
+    now = defaults(DATA[1]) | dict(values)
+    size = "n_valid" if now["split"] == "leave_last" else "valid_fraction"
+    return [f"a sweep judges on the validation part, but {size} is 0: set it above 0"] * (not now[size])
+
+
 def _sentence(fault: Mapping[str, Any]) -> str:
     """Tell what pydantic found wrong with a sweep file."""
-    place = ".".join(
-        str(part) for part in fault["loc"] if not str(part)[:1].isupper() and "[" not in str(part)
-    )
-    words = str(fault["msg"]).removeprefix("Value error, ")
-    if fault["type"] == "extra_forbidden":
-        return f"a sweep has no entry {place}{nearest(place, Sweep.model_fields)}"
-    return f"{place}: {words}" if place else words
+    parts = [str(part) for part in fault["loc"] if not str(part)[:1].isupper()]
+    place, words = ".".join(parts), WORDS.get(fault["type"], "")
+    if not words:
+        told = str(fault["msg"]).removeprefix("Value error, ")
+        return f"{place}: {told}" if place else told
+    if fault["type"] != "extra_forbidden":
+        return f"{place} {words}"
+    *inside, name = parts
+    models: dict[int, type[BaseModel]] = {0: Sweep, 1: Random}
+    model = models.get(len(inside), Range)
+    known = [field.alias or own for own, field in model.model_fields.items()]
+    advice = ": put it under random.space" if model is Random and name in fields() else nearest(name, known)
+    return f"{'.'.join(inside) or 'a sweep'} {words} {name}{advice}"

@@ -8,6 +8,7 @@ of its own and in a run folder of its own.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -189,14 +190,15 @@ def _runner(size: int, scheduler: str) -> Iterator[Callable[[list[Job]], Iterabl
     if scheduler:
         try:
             client = Client(scheduler, timeout=10)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: no address at all
             raise runs.Refused(
                 f"no dask scheduler answers at {scheduler}: start one with `dask scheduler`"
             ) from error
         with client:
             yield lambda jobs: _on_cluster(client, jobs)
     elif size > 1:
-        cluster = LocalCluster(n_workers=size, threads_per_worker=1, dashboard_address=None)
+        quiet = {"dashboard_address": None, "silence_logs": logging.CRITICAL}  # of a worker that is ended
+        cluster = LocalCluster(n_workers=size, threads_per_worker=1, **quiet)
         with cluster, Client(cluster) as client:
             yield lambda jobs: _on_cluster(client, jobs)
     else:

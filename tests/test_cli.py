@@ -1,5 +1,6 @@
 """The command `bpr`: what it refuses, in what words, and its exit codes."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -164,6 +165,14 @@ def test_a_sweep_whose_file_is_wrong_is_refused_with_every_fault(tmp_path, monke
     result = CliRunner().invoke(cli.main, ["sweep", "s.yaml"])
     assert result.exit_code == 2
     assert [line.split()[1] for line in result.stderr.splitlines()] == ["no", "dim", "part"]
+
+
+def test_a_sweep_of_data_that_are_not_there_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("s.yaml").write_text("grid: {dim: [3, 4]}\nfixed: {source: none.csv}\n")
+    result = CliRunner().invoke(cli.main, ["sweep", "s.yaml"])
+    assert result.exit_code == 2 and result.stderr.count("'none.csv' is no file") == 1
+    assert os.listdir() == ["s.yaml"]
 
 
 def test_python_m_is_the_same_command():

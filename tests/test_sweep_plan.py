@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bpr_helpers.parameters import faults
-from bpr_helpers.sweep_plan import Sweep, Trial, plan, read_sweep
+from bpr_helpers.parameters import defaults, faults
+from bpr_helpers.sweep_plan import MODEL, Sweep, Trial, plan, read_sweep
 
 
 def sweep(**content):
@@ -53,7 +53,8 @@ def test_a_logarithmic_range_is_even_in_the_logarithm():
     [
         ({}, "give exactly one of grid, random and list"),
         ({"grid": {"dim": [2]}, "list": [{}]}, "give exactly one of grid, random and list"),
-        ({"grid": {"dim": []}}, "grid.dim: "),
+        ({"grid": {"dim": []}}, "grid.dim must not be empty"),
+        ({"grid": {"dim": 8}}, "grid.dim must be a list"),
         ({"grit": {"dim": [2]}}, "a sweep has no entry grit (did you mean grid?)"),
         ({"grid": {"dims": [2]}}, "no notebook has a parameter dims (did you mean dim?)"),
         ({"grid": {"dim": [2, "x"]}}, "dim must be a whole number at least 1, not 'x'"),
@@ -62,13 +63,20 @@ def test_a_logarithmic_range_is_even_in_the_logarithm():
         ({"grid": {"run_sweep": [True]}}, "run_sweep matters to 06_tuning alone"),
         ({"grid": {"seed": [5, 10]}}, "seed belongs under seeds"),
         ({"grid": {"run_dir": ["a"]}}, "run_dir is a folder that the sweep chooses itself"),
-        ({"grid": {"dim": [2]}, "seeds": []}, "seeds: "),
+        ({"grid": {"dim": [2]}, "seeds": []}, "seeds must not be empty"),
         ({"grid": {"dim": [2]}, "seeds": [1, 1]}, "a seed is given twice"),
         ({"grid": {"dim": [2]}, "metric": "ndgc@10"}, "no metric ndgc@10 (did you mean ndcg@10?)"),
         ({"grid": {"dim": [2]}, "part": "test"}, "add --report-test"),
         ({"grid": {"valid_fraction": [0.0]}}, "patience=5 needs a validation part"),
         ({"random": {"trials": 2, "space": {"l2_user": {"low": 1, "high": 0}}}}, "low must be below high"),
-        ({"random": {"trials": 0, "space": {"dim": [2]}}}, "random.trials: "),
+        ({"random": {"trials": 0, "space": {"dim": [2]}}}, "random.trials must be at least 1"),
+        ({"random": {"trials": 2, "dim": [2]}}, "random has no entry dim: put it under random.space"),
+        (
+            {"random": {"trials": 2, "space": {"dim": {"lo": 1, "high": 2}}}},
+            "no entry lo (did you mean low?)",
+        ),
+        ({"list": [{"n_test": 3}]}, "n_test has no effect with split='per_user'"),
+        ({"grid": {"dim": [2]}, "fixed": {"valid_fraction": 0.0, "patience": 0}}, "valid_fraction is 0"),
     ],
 )
 def test_faults_are_told_before_anything_runs(content, words):
@@ -91,8 +99,20 @@ def test_trials_are_named_after_what_they_set_and_not_after_their_order():
 
 
 def test_a_configuration_equal_to_the_default_is_the_default():
-    trials = plan(sweep(grid={"alpha": [0.5]}), Path("x"))
+    trials = plan(sweep(grid={"dim": [defaults(MODEL)["dim"]]}), Path("x"))
     assert [str(trial) for trial in trials] == ["default, seed=0"]
+
+
+def test_a_parameter_may_be_idle_in_some_configurations_of_a_grid():
+    both = {"sampler": ["hard", "weighted"], "temperature": [0.5, 1.0]}
+    assert len(sweep(grid=both).configurations()) == 5
+    _, wrong = read_sweep({"grid": both | {"sampler": ["hard", "uniform"]}})
+    assert len(wrong) == 1 and wrong[0].startswith("temperature has no effect")
+
+
+def test_what_is_wrong_in_a_list_is_told_once():
+    _, wrong = read_sweep({"grid": {"dim": [2]}, "seeds": ["a"]})
+    assert wrong == ["seeds.0 must be a whole number"]
 
 
 def test_a_trial_without_a_readable_status_is_waiting(tmp_path):

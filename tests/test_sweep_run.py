@@ -201,3 +201,11 @@ def test_interrupted_and_resumed(tmp_path):
         *[f"start {USUAL}", f"end {USUAL}"],
         *["start 3", "start 3", "end 3"],
     ]
+
+
+def test_a_scheduler_that_has_no_address_is_refused():
+    with (
+        pytest.raises(runs.Refused, match="no dask scheduler answers at nonsense"),
+        sweep_run._runner(1, "nonsense"),
+    ):
+        pass
