@@ -52,7 +52,8 @@ def overhead(folder: Path, notebooks: str) -> pd.DataFrame:
             cells.append(own_work(folder / "runs" / "default" / "notebooks" / f"{name}.ipynb"))
         wall, work = statistics.median(walls), statistics.median(cells)
         rows[name] = {"run, s": wall, "cells, s": work, "beside, s": wall - work, "ratio": wall / work}
-    rows["nothing changed"] = {"run, s": bpr(folder, "run", "--notebooks", notebooks)}
+    again = [word for name in rows for word in ("--only", name)]
+    rows["nothing changed"] = {"run, s": bpr(folder, "run", *again, "--notebooks", notebooks)}
     rows["refused"] = {"run, s": bpr(folder, "run", "-p", "dims", "3")}
     return pd.DataFrame.from_dict(rows, orient="index").round(2)
 
