@@ -211,7 +211,9 @@ def digest(values: Mapping[str, Any], notebooks: Sequence[str]) -> str:
 
 
 def _idle(chosen: Sequence[Mapping[str, Any]]) -> list[str]:
-    """List the parameters that cannot act in any of the configurations that set them."""
+    """List the parameters that cannot act in any of the configurations that change them."""
+    usual = {name: field.default for name, field in fields().items()}
+    chosen = [{n: value for n, value in values.items() if value != usual[n]} for values in chosen]
     found = []
     for name in dict.fromkeys(name for values in chosen for name in values):
         told = [[s for s in idle(values) if s.startswith(f"{name} ")] for values in chosen if name in values]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpr_helpers.parameters import defaults, faults
-from bpr_helpers.sweep_plan import MODEL, Sweep, Trial, plan, read_sweep
+from bpr_helpers.sweep_plan import DATA, MODEL, Sweep, Trial, plan, read_sweep
 
 
 def sweep(**content):
@@ -108,6 +108,11 @@ def test_a_parameter_may_be_idle_in_some_configurations_of_a_grid():
     assert len(sweep(grid=both).configurations()) == 5
     _, wrong = read_sweep({"grid": both | {"sampler": ["hard", "uniform"]}})
     assert len(wrong) == 1 and wrong[0].startswith("temperature has no effect")
+
+
+def test_what_equals_its_default_may_be_idle():
+    usual = {name: value for book in DATA for name, value in defaults(book).items() if name != "run_dir"}
+    assert sweep(fixed=usual, grid={"dim": [3]}).configurations() == [{}, {"dim": 3}]
 
 
 def test_what_is_wrong_in_a_list_is_told_once():
