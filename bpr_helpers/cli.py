@@ -88,8 +88,8 @@ def sweep_command(
     sweep, wrong = (None, []) if found else read_sweep(content, report_test)
     found += wrong + _no_notebooks(notebooks)
     if sweep is not None:
-        chosen = [sweep.fixed | one for one in sweep.configurations()]
-        found += dict.fromkeys(f for values in chosen for f in _missing_files(values, list(NOTEBOOKS)))
+        missing = [fault for one in sweep.settings() for fault in _missing_files(one, list(NOTEBOOKS))]
+        found += dict.fromkeys(missing)
     if sweep is None or found:
         _refuse(found)
     _guarded(lambda: _sweep(sweep, run_dir, workers, scheduler, report_test, notebooks))

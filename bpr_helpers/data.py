@@ -141,10 +141,8 @@ def load_items(
 
     Raises
     ------
-    ValueError
-        if a file or a column is not as described, naming file, column and first bad row.
-    ConnectionError
-        if a MovieLens set is neither in the cache nor can be fetched.
+    ValueError, ConnectionError
+        as `load_interactions` does.
     """
     if source in MOVIELENS:
         return load_movielens(str(source), "items", cache_dir)

@@ -590,6 +590,7 @@ def _note(ax: Axes, text: str, point: np.ndarray, place: tuple[int, int]) -> Ann
         fontsize=9,
         ha="left" if place[0] > 0 else "right",
         va="bottom" if place[1] > 0 else "top",
+        parse_math=False,  # a title may hold dollars
         arrowprops={"arrowstyle": "-", "color": "grey", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4},
         path_effects=[withStroke(linewidth=2.5, foreground="white")],
     )

@@ -112,6 +112,10 @@ class Sweep(_Strict):
         typed = [{name: from_text(name, value) for name, value in one.items()} for one in found]
         return list({json.dumps(one, sort_keys=True, default=str): one for one in typed}.values())
 
+    def settings(self) -> list[dict[str, Any]]:
+        """List all that the configurations set, the fixed parameters among it."""
+        return [self.fixed | one for one in self.configurations()]
+
     def _draw(self, rng: Generator, space: Mapping[str, Any]) -> dict[str, Any]:
         whole = {name for name, field in fields().items() if field.annotation is int}
         return {
@@ -184,10 +188,11 @@ def read_sweep(content: Mapping[str, Any], report_test: bool = False) -> tuple[S
         for name in sorted(swept & late.keys())
     ]
     found += [f"{name} is both fixed and swept" for name in sorted(swept & sweep.fixed.keys())]
-    chosen = [sweep.fixed | one for one in sweep.configurations()]
-    found += [fault for values in chosen for fault in faults(values)]
+    found += [fault for values in sweep.settings() for fault in faults(values)]
     if not found:
-        found = _idle(chosen) + [fault for values in chosen for fault in _unjudged(values)]
+        found = _idle(sweep.settings()) + [
+            fault for values in sweep.settings() for fault in _unjudged(values)
+        ]
     if sweep.part == "test" and not report_test:
         found.append("part is test, which is read once and for the winner only: add --report-test")
     return (None if found else sweep), list(dict.fromkeys(found))

@@ -55,8 +55,8 @@ def run_sweep(
 
     Raises
     ------
-    runs.Refused, runs.Failed
-        Another sweep is at work in the folder, or pruning or splitting failed.
+    runs.Refused
+        Another sweep is at work in the folder.
     """
     source = (notebooks or repository_root() / "notebooks").resolve()
     trials = plan(sweep, folder)
@@ -65,7 +65,7 @@ def run_sweep(
         waiting = [trial for trial in trials if not trial.is_done(source)]
         failed = sum(trial.status["status"] == "failed" for trial in waiting)
         print(f"{len(trials)} trials: {len(trials) - len(waiting)} done before, {failed} failed before")
-        jobs = [_job(trial, folder, source) for trial in waiting]
+        jobs = [job for trial in waiting if (job := _job_if_possible(trial, folder, source))]
         with _runner(min(workers or os.cpu_count() or 1, len(jobs)), scheduler) as results:
             for number, (job, status) in enumerate(results(jobs), 1):
                 print(f"{number}/{len(jobs)} {_line(job, status, sweep.metric)}", flush=True)
@@ -155,6 +155,18 @@ def _execute(job: Job, threads: int) -> str:
             raise
     told = [line.removeprefix("bpr: ") for line in errors.splitlines() if line.startswith("bpr: ")]
     return " ".join(told) or errors[-300:] or f"exit code {process.returncode}" if process.returncode else ""
+
+
+def _job_if_possible(trial: Trial, folder: Path, notebooks: Path) -> Job | None:
+    """Give a trial's job, or record that its data cannot be made."""
+    try:
+        return _job(trial, folder, notebooks)
+    except runs.Failed as error:
+        told = str(error).splitlines()[0]
+        status = {"status": "failed", "error": told, "attempts": trial.status["attempts"] + 1}
+        write_json(trial.folder / "status.json", trial.status | status)
+        print(f"{trial}: failed: {told}")
+        return None
 
 
 def _job(trial: Trial, folder: Path, notebooks: Path) -> Job:

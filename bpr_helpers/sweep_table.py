@@ -15,7 +15,7 @@ from bpr_helpers.artifacts import RunFolder
 from bpr_helpers.evaluation import Comparison, Evaluation, average_runs, compare, mean_interval
 from bpr_helpers.parameters import fields, per_notebook
 from bpr_helpers.runs import Refused
-from bpr_helpers.sweep_plan import DATA, MODEL, Sweep, Trial, line, plan
+from bpr_helpers.sweep_plan import DATA, MODEL, Sweep, Trial, digest, line, plan
 
 SHOWN = 20  # configurations in the figure
 
@@ -107,6 +107,11 @@ def verdict(sweep: Sweep, found: Found) -> str:
     """Say which configuration is best on validation, and how sure its lead over the default is."""
     if not found.best:
         return "No configuration is done yet."
+    if len({digest(found.trials[name][0].values, DATA) for name in found.evaluations}) > 1:
+        return (
+            "These configurations differ in how the data are pruned or split: their scores answer different "
+            "questions, and none is called the best. Sweep over the model with the data under fixed."
+        )
     mean = found.evaluations[found.best].per_user[sweep.metric].mean()
     count = len(found.evaluations)
     best = f"Best on validation of {count} configurations: {found.best} ({sweep.metric} {mean:.4f})."
@@ -173,7 +178,10 @@ def _page(sweep: Sweep, found: Found, short: pd.DataFrame, sentence: str, figure
         else ""
     )
     failed = found.table[found.table["status"] == "failed"]
-    errors = [f"<li>{html.escape(f'{row.trial}: {row.error}')}</li>" for row in failed.itertuples()]
+    names = {trial.folder.name: str(trial) for trials in found.trials.values() for trial in trials}
+    errors = [
+        f"<li>{html.escape(f'{names[str(row.trial)]}: {row.error}')}</li>" for row in failed.itertuples()
+    ]
     heading = f"{len(found.trials)} configurations, judged by {sweep.metric} on validation"
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Sweep</title>'

@@ -244,6 +244,11 @@ class TestEmbeddingMap:
         boxes = [matplotlib.text.Text.get_window_extent(text) for text in ax.texts]
         assert not any(box.count_overlaps(boxes[:i]) for i, box in enumerate(boxes))
 
+    def test_titles_with_dollars_are_written_as_they_are(self) -> None:
+        ax = plots.embedding_map(VECTORS, labels={0: "Gift card $50, 20% off (was $60)", 1: "A$AP_ & Ke$ha"})
+        ax.figure.canvas.draw()
+        assert not any(text.get_parse_math() for text in ax.texts)
+
     def test_says_what_is_missing(self) -> None:
         with pytest.raises(ValueError, match=r"shape \(2, 4\)"):
             plots.embedding_map(VECTORS[:2])

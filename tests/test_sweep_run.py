@@ -63,6 +63,17 @@ def test_one_by_one_with_a_failure_and_resumed(tmp_path, capsys):
     assert [trial.is_done(notebooks) for trial in trials] == [True, False, False]
 
 
+def test_data_that_cannot_be_made_are_recorded_and_the_others_go_on(tmp_path, capsys):
+    disturb = {"01_kcore_pruning": "assert user_k != 99, 'nothing is left'"}
+    notebooks = write_series(tmp_path / "series", disturb)
+    trials = run_sweep(
+        sweep(list=[{"user_k": 99}, {"dim": 4}]), tmp_path / "sweep", workers=1, notebooks=notebooks
+    )
+    assert [trial.status["status"] for trial in trials] == ["done", "failed", "done"]
+    assert trials[1].status["error"].endswith("nothing is left") and trials[1].status["attempts"] == 1
+    assert "user_k=99, seed=0: failed: 01_kcore_pruning" in capsys.readouterr().out
+
+
 def test_the_test_part_is_read_once_for_the_winner_and_by_no_trial(tmp_path):
     notebooks, folder = write_series(tmp_path / "series"), tmp_path / "sweep"
     winner, other = plan(sweep(list=[{"dim": 2}]), folder)

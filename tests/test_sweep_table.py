@@ -50,7 +50,11 @@ def test_a_row_per_trial_with_parameters_metrics_interval_and_status(folder):
     assert (done["low"] < done["ndcg@10"]).all() and (done["ndcg@10"] < done["high"]).all()
     assert done["ndcg@10"].iloc[0] == pytest.approx(BASE.mean())
     page = (folder / "table.html").read_text()
-    assert "data:image/png;base64," in page and "x&lt;y" in page and str(folder / "table.html") in text
+    assert (
+        "data:image/png;base64," in page
+        and "dim=4, seed=1: x&lt;y" in page
+        and str(folder / "table.html") in text
+    )
 
 
 def test_seeds_are_averaged_and_the_best_is_compared_user_by_user(folder):
@@ -78,3 +82,14 @@ def test_a_sweep_that_has_just_begun_has_a_table_too(tmp_path):
 def test_a_folder_without_a_sweep_is_refused(tmp_path):
     with pytest.raises(Refused, match="holds no sweep"):
         sweep_table.write(tmp_path)
+
+
+def test_configurations_of_different_data_have_no_best(folder):
+    assert "Best on validation" in sweep_table.verdict(*sweep_table.read(folder))
+    found, _ = read_sweep({"list": [{"user_k": 7}], "seeds": [0]})
+    write_json(folder / "sweep.json", found.model_dump(mode="json", by_alias=True))
+    (other,) = (trial for trial in plan(found, folder) if trial.configuration)
+    write_json(other.folder / "status.json", {"status": "done", "attempts": 1, "seconds": 2.0, "error": ""})
+    values = per_notebook(other.values)[MODEL]
+    RunFolder(other.folder).write(MODEL, {"valid_per_user": BASE.to_frame("ndcg@10")}, values)
+    assert "none is called the best" in sweep_table.verdict(*sweep_table.read(folder))
