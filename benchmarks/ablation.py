@@ -19,8 +19,8 @@ from common import RESULTS
 from search import judge, train_and_valid
 
 from bpr_helpers import training
+from bpr_helpers.course.parameters import BPRParameters
 from bpr_helpers.matrix import InteractionMatrix
-from bpr_helpers.parameters import BPRParameters
 
 USUAL = BPRParameters()  # type: ignore[call-arg]
 MEAN_L2 = (USUAL.l2_user + USUAL.l2_pos + USUAL.l2_neg) / 3

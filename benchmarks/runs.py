@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from bpr_helpers.parameters import repository_root
-from bpr_helpers.sweep_plan import plan, read_sweep
+from bpr_helpers.course.parameters import repository_root
+from bpr_helpers.course.sweep_plan import plan, read_sweep
 
 SWEEP = {"grid": {"dim": [16, 24, 32]}, "fixed": {"epochs": 10}}
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

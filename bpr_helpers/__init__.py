@@ -1,8 +1,10 @@
 """The tested helpers of a notebook course on Bayesian Personalized Ranking.
 
-The modules, in the order in which data flows: parameters, movielens, synthetic, data, pruning, matrix,
-splitting, metrics, ranking, evaluation, sampling, model, training, bpr, baselines, recommend, plots,
-artifacts, runs, sweep_plan, sweep_run, sweep_table, cli. A module imports only modules that stand before it.
+The science, in the order in which data flows: movielens, synthetic, data, matrix, pruning, splitting,
+metrics, ranking, significance, evaluation, settings, sampling, model, training, bpr, baselines, recommend,
+plots. A module imports only modules that stand before it. What runs the notebooks is in `course`, of which
+the science imports nothing.
+
 TensorFlow is imported when a BPR is first fitted or loaded, Matplotlib with `bpr_helpers.plots`.
 """
 
@@ -13,10 +15,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it once, 
 from bpr_helpers.baselines import EASE, IALS, ItemKNN, Popularity, Random
 from bpr_helpers.bpr import BPR
 from bpr_helpers.data import drop_unknown_titles, load_interactions, load_items
-from bpr_helpers.evaluation import compare, evaluate
+from bpr_helpers.evaluation import evaluate
 from bpr_helpers.matrix import InteractionMatrix
 from bpr_helpers.pruning import k_core
 from bpr_helpers.recommend import because_you_liked, recommend, similar_items
+from bpr_helpers.significance import compare
 from bpr_helpers.splitting import split_global_time, split_leave_last, split_per_user, split_report
 from bpr_helpers.synthetic import synthetic_interactions
 

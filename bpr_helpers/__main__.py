@@ -1,5 +1,5 @@
 """`python -m bpr_helpers` is `bpr`."""
 
-from bpr_helpers.cli import main
+from bpr_helpers.course.cli import main
 
 main()

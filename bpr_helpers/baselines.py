@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
-from bpr_helpers.evaluation import Interactions
-from bpr_helpers.matrix import InteractionMatrix, as_matrix
-from bpr_helpers.ranking import BLOCK, Codes, like_lengths
+from bpr_helpers.matrix import BLOCK, Codes, InteractionMatrix, Interactions, as_matrix, like_lengths
 
 Scores = NDArray[np.float32]
 

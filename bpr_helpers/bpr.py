@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.sparse import load_npz, save_npz
 
 from bpr_helpers.matrix import InteractionMatrix, as_matrix
-from bpr_helpers.parameters import BPRParameters, faults
 from bpr_helpers.ranking import mean_ndcg
 from bpr_helpers.sampling import SamplerName, UnseenItems, make_sampler
+from bpr_helpers.settings import BPRSettings, faults
 
 if TYPE_CHECKING:
     import keras
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Vectors = NDArray[np.float32]
 # The tuned values are kept once, for the package and for the notebooks.
-USUAL = BPRParameters()  # type: ignore[call-arg]
+USUAL = BPRSettings()  # type: ignore[call-arg]
 VALIDATION_USERS = 10_000  # of more users than these, a sample is validated
 
 
@@ -118,8 +118,8 @@ class BPR:
         self.settings: dict[str, Any] = {name: given[name] for name in SETTINGS}
         self.verbose = verbose
         checked = {n: v for n, v in self.settings.items() if n != "optimizer" or isinstance(v, str)}
-        if found := faults(checked, ["03_bpr_model"]):
-            raise ValueError(f"BPR cannot be made like this: {'; '.join(found)}.")
+        if found := faults(BPRSettings, checked):
+            raise ValueError(f"BPR cannot be made like this: {'; '.join(found.values())}.")
 
     def fit(
         self,
@@ -246,7 +246,7 @@ class BPR:
         return valid
 
 
-SETTINGS = tuple(name for name in BPRParameters.model_fields if name != "run_dir")
+SETTINGS = tuple(BPRSettings.model_fields)
 
 
 class _Validation:

@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bpr_helpers.movielens import MOVIELENS, load_movielens
-from bpr_helpers.parameters import resolve
-from bpr_helpers.synthetic import synthetic_interactions
+from bpr_helpers.synthetic import small_synthetic
 
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # ticks per second
 _LAST_SECOND = 4_102_444_800  # the year 2100
@@ -43,8 +42,7 @@ def load_interactions(
     ----------
     source : "ml-100k", "ml-1m", "ml-20m", "ml-25m", "ml-32m" (fetched once, then from the cache);
         "synthetic" (1,000 users, 500 items, 50,000 interactions, no network); or the path of a CSV
-        (.csv, .csv.gz; comma-separated UTF-8 with a header) or Parquet file. A relative path starts at
-        $BPR_ROOT or the repository's root, as in the notebooks, else at the current folder.
+        (.csv, .csv.gz; comma-separated UTF-8 with a header) or Parquet file.
     user_column, item_column, timestamp_column, rating_column : names of your file's columns. The last two
         may be missing under their default names; "" says that there are none.
     timestamp_unit : "s", "ms", "us" or "ns", the unit of your file's timestamps where they are numbers.
@@ -72,10 +70,10 @@ def load_interactions(
     if source in MOVIELENS:
         interactions = load_movielens(str(source), "interactions", cache_dir)
     elif source == "synthetic":
-        interactions = _small_synthetic()[0]
+        interactions = small_synthetic()[0]
     else:
         names = {"user_id": user_column, "item_id": item_column, "timestamp": timestamp_column}
-        interactions = _own_interactions(_locate(source), names | {"rating": rating_column}, timestamp_unit)
+        interactions = _own_interactions(Path(source), names | {"rating": rating_column}, timestamp_unit)
     interactions = _at_least(str(source), interactions, min_rating)
     # MovieLens and the synthetic set have no repetition, and looking for it takes long at 25 million rows.
     known = source in MOVIELENS or source == "synthetic"
@@ -147,8 +145,8 @@ def load_items(
     if source in MOVIELENS:
         return load_movielens(str(source), "items", cache_dir)
     if source == "synthetic":
-        return _small_synthetic()[1]
-    path = _locate(source)
+        return small_synthetic()[1]
+    path = Path(source)
     table = _read_file(path, [item_column, "title"], ["year", "genres"], [item_column, "title", "genres"])
     ids = _ids(path, table[item_column])
     _refuse(path, item_column, ids.duplicated(), "this id has a row already")
@@ -342,39 +340,3 @@ def _fold(source: str, interactions: pd.DataFrame) -> pd.DataFrame:
         interactions = interactions.drop(index=later).reset_index(drop=True)
     interactions.attrs["folded"] = len(later)
     return interactions
-
-
-def _locate(source: str | os.PathLike[str]) -> Path:
-    """Return the path of the reader's own file: as a notebook's parameter counts it, else from here."""
-    path = resolve(Path(source))
-    return path if path.exists() else Path(source)
-
-
-_FIRST_WORDS = (
-    "Amber Blue Burning Crimson Distant Early Forgotten Golden Hidden Iron Jade Last Midnight Northern Open "
-    "Paper Quiet Restless Secret Silver Twilight Untold Velvet Winter Yellow"
-)
-_SECOND_WORDS = (
-    "Autumn Bridge Circus Dream Empire Forest Garden Harbour Island Journey Kingdom Letter Mountain Night "
-    "Orchard Promise River Station Train Valley"
-)
-_TASTE_NAMES = (
-    "Action Adventure Animation Comedy Crime Documentary Drama Fantasy Horror Musical Romance Western"
-)
-
-
-def _small_synthetic() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Make the interactions and the titles of source="synthetic"."""
-    interactions, truth = synthetic_interactions(1000, 500, 50_000, return_truth=True)
-    favourite = truth.item_vectors.argmax(axis=1)
-    items = pd.DataFrame(
-        {
-            "item_id": np.arange(500),
-            "title": pd.array(
-                [f"{a} {b}" for a in _FIRST_WORDS.split() for b in _SECOND_WORDS.split()], dtype="str"
-            ),
-            "year": pd.array(np.random.default_rng(0).integers(1930, 2015, 500), dtype="Int64"),
-            "genres": pd.array(np.array(_TASTE_NAMES.split())[favourite], dtype="str"),
-        }
-    )
-    return interactions, items

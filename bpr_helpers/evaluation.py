@@ -1,34 +1,20 @@
-"""Evaluation protocols: who is ranked against what, per-user results, intervals and paired comparisons."""
+"""Evaluation protocols: who is ranked against what, and what is said per user, per group and per list."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Any, Literal, NamedTuple, Protocol, Self
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bpr_helpers import metrics
-from bpr_helpers.matrix import InteractionMatrix
-from bpr_helpers.ranking import BLOCK, Codes, Floats, full_ranks, per_user_metrics, sampled_ranks, top_k
+from bpr_helpers.matrix import Codes, InteractionMatrix, Interactions, Recommender
+from bpr_helpers.ranking import full_ranks, per_user_metrics, sampled_ranks, top_k
+from bpr_helpers.significance import average_tables, mean_interval
 
-Interactions = pd.DataFrame | InteractionMatrix
 Candidates = Literal["all"] | tuple[Literal["uniform", "popularity"], int]
-
-
-class Recommender(Protocol):
-    """What BPR and every baseline offer; `matrix` is what the model was fitted on: ids and seen items."""
-
-    matrix: InteractionMatrix
-
-    def fit(self, interactions: Interactions, *, valid: Interactions | None = None) -> Self:
-        """Learn from the interactions; `valid` is for models that choose when to stop."""
-
-    def score(self, user_codes: Codes) -> NDArray[np.float32]:
-        """Scores of all items for some users: float32, (len(user_codes), n_items), higher is better."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,183 +107,8 @@ def evaluate(
     return Evaluation(per_user, ranked, counts)
 
 
-def mean_interval(per_user: pd.DataFrame, *, n_resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Mean of every column with its 95 % percentile bootstrap interval over the rows; nan is in no mean.
-
-    Parameters
-    ----------
-    per_user : DataFrame, a row per user, a column per metric
-    n_resamples : int, bootstrap resamples
-    seed : int, of the resampling
-
-    Returns
-    -------
-    DataFrame, a row per column of per_user: mean, low, high
-
-    Source: Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13.
-    """
-    values = per_user.to_numpy(np.float64)
-    table = pd.DataFrame({"mean": per_user.mean(), "low": np.nan, "high": np.nan}, index=per_user.columns)
-    _, pattern = np.unique(np.isnan(values), axis=1, return_inverse=True)
-    for columns in (np.flatnonzero(pattern == one) for one in np.unique(pattern)):  # with the same users
-        rows = values[:, columns]
-        rows = rows[~np.isnan(rows[:, 0])]
-        if len(rows) > 1:  # one user says nothing about other users
-            table.iloc[columns, 1:] = _bootstrap_means(rows, n_resamples, seed)
-    return table
-
-
-def _bootstrap_means(values: Floats, n_resamples: int, seed: int) -> Floats:
-    """Ends of the 95 % interval of every column's mean: (n, m) -> (m, 2).
-
-    Users are drawn by number and counted, so that one draw serves all columns, as a product of matrices.
-    """
-    from scipy.stats import bootstrap
-
-    n = len(values)
-
-    def means(drawn: Codes, axis: int) -> Floats:
-        resamples = np.atleast_2d(drawn)
-        counts = np.empty(resamples.shape)
-        for row, users in zip(counts, resamples, strict=True):
-            row[:] = np.bincount(users, minlength=n)
-        return (values.T @ counts.T / n).reshape(-1, *drawn.shape[:-1])
-
-    interval = bootstrap(
-        (np.arange(n),),
-        means,
-        n_resamples=n_resamples,
-        batch=max(1, BLOCK // n),
-        vectorized=True,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return np.stack([interval.low, interval.high], axis=1)
-
-
-class Comparison(NamedTuple):
-    """Paired difference a - b over the users of both, with its 95 % interval and sign-flip p-value."""
-
-    metric: str
-    n_users: int
-    mean_a: float
-    mean_b: float
-    difference: float
-    low: float
-    high: float
-    p_value: float
-
-
-def compare(
-    evaluation_a: Evaluation,
-    evaluation_b: Evaluation,
-    *,
-    metric: str = "ndcg@10",
-    n_resamples: int = 9999,
-    seed: int = 0,
-) -> Comparison:
-    """Compare two models user by user: is the mean difference more than chance?
-
-    The interval is the 95 % percentile bootstrap over users. The p-value asks how often a mean difference at
-    least as large, in either direction, comes out when the sign of every user's difference is a coin flip.
-
-    Parameters
-    ----------
-    evaluation_a, evaluation_b : Evaluation of the same test; users that only one of them has are left out
-    metric : str, a column of per_user
-    n_resamples : int, bootstrap resamples, and coin flips of all users
-    seed : int, of both
-
-    Returns
-    -------
-    Comparison
-
-    Raises
-    ------
-    ValueError
-        There is no such metric, or fewer than two users have it in both.
-
-    Sources: Efron and Tibshirani (1993), chapters 13 and 15; Smucker, Allan and Carterette (2007), A
-    comparison of statistical significance tests for information retrieval evaluation.
-    """
-    from scipy.stats import monte_carlo_test
-
-    pairs = _paired(evaluation_a, evaluation_b, metric)
-    difference = (pairs["a"] - pairs["b"]).to_numpy()
-    n, rng = len(difference), np.random.default_rng(seed)
-    row = mean_interval(pd.DataFrame({metric: difference}), n_resamples=n_resamples, seed=seed).iloc[0]
-    # A flip multiplies by +1 or -1, so what was observed is the flip of all ones, and a batch one product.
-    test = monte_carlo_test(
-        np.ones(n),
-        lambda size: rng.integers(0, 2, size, dtype=np.int8) * 2.0 - 1,
-        lambda signs, axis: signs @ difference / n,
-        vectorized=True,
-        n_resamples=n_resamples,
-        batch=max(1, BLOCK // n),
-    )
-    numbers = pairs["a"].mean(), pairs["b"].mean(), row["mean"], row["low"], row["high"], test.pvalue
-    return Comparison(metric, n, *map(float, numbers))
-
-
-def compare_all(
-    evaluations: Mapping[str, Evaluation],
-    *,
-    against: str | None = None,
-    metric: str = "ndcg@10",
-    n_resamples: int = 9999,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Compare many models in pairs, with Holm's correction for making many comparisons.
-
-    Parameters
-    ----------
-    evaluations : name -> Evaluation
-    against : name of the model that all others are compared with; None compares every pair
-    metric, n_resamples, seed : as in `compare`
-
-    Returns
-    -------
-    DataFrame indexed by (a, b): n_users, mean_a, mean_b, difference, low, high, p_value, p_holm
-    """
-    if against is not None and against not in evaluations:
-        raise ValueError(f"There is no model {against!r} among {', '.join(evaluations)}.")
-    names = list(evaluations)
-    pairs = [(a, against) for a in names if a != against] if against else list(combinations(names, 2))
-    rows = [
-        compare(evaluations[a], evaluations[b], metric=metric, n_resamples=n_resamples, seed=seed)
-        for a, b in pairs
-    ]
-    table = pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(pairs, names=["a", "b"]))
-    return table.drop(columns="metric").assign(p_holm=holm(table["p_value"].to_numpy()))
-
-
-def holm(p_values: Floats) -> Floats:
-    """Adjust p-values for their number, so that the chance of any false alarm stays below the level.
-
-    The i-th smallest of m is multiplied by m - i + 1; none may fall below a smaller one's, none exceeds 1.
-
-    Parameters
-    ----------
-    p_values : array (m,)
-
-    Returns
-    -------
-    array (m,), adjusted p-values in the order given
-
-    Source: Holm (1979), A simple sequentially rejective multiple test procedure.
-    """
-    order = np.argsort(p_values)
-    adjusted = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
-    result = np.empty(len(p_values))
-    result[order] = np.minimum(adjusted, 1)
-    return result
-
-
 def average_runs(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """Average several runs of a model (seeds, tie seeds) per user, so that users are what is resampled.
-
-    Runs of one model are not independent samples of users: pooling their rows would make intervals narrower
-    than they are.
+    """Average several runs of a model (seeds, tie seeds) per user, as `significance.average_tables` does.
 
     Parameters
     ----------
@@ -308,11 +119,7 @@ def average_runs(evaluations: Sequence[Evaluation]) -> Evaluation:
     Evaluation
         per_user: a user's mean over the runs that have them; ranks: those of all runs; counts: their sums.
     """
-    if not evaluations:
-        raise ValueError("There is no run to average: give at least one evaluation.")
-    if any(set(e.per_user) != set(evaluations[0].per_user) for e in evaluations):
-        raise ValueError("The runs to average have different metrics: evaluate them with the same ks.")
-    per_user = pd.concat([e.per_user for e in evaluations]).groupby(level="user_id").mean()
+    per_user = average_tables(evaluations)
     counts = {name: sum(e.counts[name] for e in evaluations) for name in evaluations[0].counts}
     return Evaluation(per_user, pd.concat([e.ranks for e in evaluations], ignore_index=True), counts)
 
@@ -464,19 +271,6 @@ def _relevant_pairs(
         "interactions_seen_before": int(repeated.sum()),
     }
     return known, counts
-
-
-def _paired(evaluation_a: Evaluation, evaluation_b: Evaluation, metric: str) -> pd.DataFrame:
-    """One row per user with the metric in both evaluations, columns a and b."""
-    for evaluation in (evaluation_a, evaluation_b):
-        if metric not in evaluation.per_user:
-            known = ", ".join(map(str, evaluation.per_user))
-            raise ValueError(f"There is no metric {metric!r}: choose one of {known}.")
-    both = {"a": evaluation_a.per_user[metric], "b": evaluation_b.per_user[metric]}
-    pairs = pd.concat(both, axis=1, join="inner").dropna()
-    if len(pairs) < 2:
-        raise ValueError(f"{len(pairs)} users have {metric} in both evaluations: a comparison needs two.")
-    return pairs
 
 
 def _by_group(per_user: pd.DataFrame, groups: pd.Series, seed: int) -> pd.DataFrame:

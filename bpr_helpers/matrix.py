@@ -1,16 +1,21 @@
-"""Ids of any type as contiguous codes, and the interactions as a sparse users-by-items matrix."""
+"""What all stand on: ids as contiguous codes, interactions as a sparse matrix, what a recommender is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from bpr_helpers.pruning import id_column
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+# Scores held at a time. 2^22 floats (16 MB) stay near the processor; larger blocks were slower, not faster.
+BLOCK = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +111,108 @@ class InteractionMatrix:
         return pd.Index(self.item_ids)
 
 
-def as_matrix(interactions: pd.DataFrame | InteractionMatrix) -> InteractionMatrix:
+Interactions = pd.DataFrame | InteractionMatrix
+
+
+class Recommender(Protocol):
+    """What BPR and every baseline offer; `matrix` is what the model was fitted on: ids and seen items."""
+
+    matrix: InteractionMatrix
+
+    def fit(self, interactions: Interactions, *, valid: Interactions | None = None) -> Self:
+        """Learn from the interactions; `valid` is for models that choose when to stop."""
+
+    def score(self, user_codes: Codes) -> NDArray[np.float32]:
+        """Scores of all items for some users: float32, (len(user_codes), n_items), higher is better."""
+
+
+def as_matrix(interactions: Interactions) -> InteractionMatrix:
     """Return the matrix of a frame, or the matrix itself: what every recommender's `fit` accepts."""
     if isinstance(interactions, InteractionMatrix):
         return interactions
     return InteractionMatrix.from_frame(interactions)
+
+
+def id_column(interactions: pd.DataFrame, column: str) -> pd.Series:
+    """Return the column of ids, or say in one sentence what is wrong with it.
+
+    Parameters
+    ----------
+    interactions : DataFrame, one row per interaction
+    column : str, "user_id" or "item_id"
+
+    Raises
+    ------
+    ValueError
+        The column is missing, or a row of it has no id.
+    """
+    if column not in interactions.columns:
+        raise ValueError(f"The interactions have no column {column}: rename the column that holds these ids.")
+    ids = interactions[column]
+    if ids.hasnans:
+        row = ids.isna().to_numpy().argmax()
+        raise ValueError(f"Column {column} has no id in row {row}: fill or drop such rows.")
+    if isinstance(ids.dtype, pd.CategoricalDtype):  # its own order of categories is not the order of the ids
+        return ids.astype(ids.cat.categories.dtype)
+    return ids
+
+
+def row_codes(ids: pd.Series) -> np.ndarray:
+    """Give every row a small integer that stands for its id: equal for equal ids, with gaps perhaps.
+
+    Parameters
+    ----------
+    ids : Series (n_rows,) of any type, none missing
+
+    Returns
+    -------
+    array (n_rows,) of int64 >= 0. Integers in a range not much larger than the number of rows are their own
+    codes, or are moved to 0: several times faster than looking each of them up.
+    """
+    values = ids.to_numpy() if ids.dtype.kind in "iu" else np.empty(0)
+    if len(values):
+        low, high = int(values.min()), int(values.max())
+        if high - low <= 2 * len(values):
+            is_code = low >= 0 and high <= 2 * len(values)
+            return (values if is_code else values - low).astype(np.int64, copy=False)
+    return pd.factorize(ids)[0].astype(np.int64, copy=False)
+
+
+def keep_rows(interactions: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:
+    """Return the rows where the mask is true, like `interactions[mask]`: column by column is twice as fast.
+
+    Parameters
+    ----------
+    interactions : DataFrame (n_rows, ...)
+    mask : array (n_rows,) of bool
+    """
+    columns = {place: interactions.iloc[:, place].array[mask] for place in range(interactions.shape[1])}
+    kept = pd.DataFrame(columns, index=interactions.index.take(np.flatnonzero(mask)), copy=False)
+    kept.columns = interactions.columns
+    return kept
+
+
+def like_lengths(lengths: Codes, budget: int) -> list[Codes]:
+    """Group rows of similar length, so that padding a group to its longest row wastes little.
+
+    Parameters
+    ----------
+    lengths : int array (n,)
+    budget : int, entries that a group may have once it is padded; a single row may have more
+
+    Returns
+    -------
+    list of int arrays, the rows of each group; one empty group where there is no row
+    """
+    order = np.argsort(lengths, kind="stable")
+    groups: list[Codes] = []
+    start = 0
+    while start < len(order) or not groups:
+        padded = np.maximum(lengths[order[start:]], 1) * np.arange(1, len(order) - start + 1)
+        size = max(1, int(np.searchsorted(padded, budget, side="right")))
+        groups.append(order[start : start + size])
+        start += size
+    return groups
 
 
 def _factorize(ids: pd.Series) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from bpr_helpers.matrix import id_column, keep_rows, row_codes
+
 # A round that looks at every row is cheap, an index of rows by id costs as much as a dozen of them: only
 # a core that still crumbles after so many rounds gets one, and from then on looks at what was removed.
 _FULL_PASSES = 12
@@ -66,65 +68,6 @@ def k_core(interactions: pd.DataFrame, *, user_k: int = 6, item_k: int = 6) -> K
             stacklevel=2,
         )
     return KCore(keep_rows(interactions, alive), _rounds(sizes))
-
-
-def id_column(interactions: pd.DataFrame, column: str) -> pd.Series:
-    """Return the column of ids, or say in one sentence what is wrong with it.
-
-    Parameters
-    ----------
-    interactions : DataFrame, one row per interaction
-    column : str, "user_id" or "item_id"
-
-    Raises
-    ------
-    ValueError
-        The column is missing, or a row of it has no id.
-    """
-    if column not in interactions.columns:
-        raise ValueError(f"The interactions have no column {column}: rename the column that holds these ids.")
-    ids = interactions[column]
-    if ids.hasnans:
-        row = ids.isna().to_numpy().argmax()
-        raise ValueError(f"Column {column} has no id in row {row}: fill or drop such rows.")
-    if isinstance(ids.dtype, pd.CategoricalDtype):  # its own order of categories is not the order of the ids
-        return ids.astype(ids.cat.categories.dtype)
-    return ids
-
-
-def row_codes(ids: pd.Series) -> np.ndarray:
-    """Give every row a small integer that stands for its id: equal for equal ids, with gaps perhaps.
-
-    Parameters
-    ----------
-    ids : Series (n_rows,) of any type, none missing
-
-    Returns
-    -------
-    array (n_rows,) of int64 >= 0. Integers in a range not much larger than the number of rows are their own
-    codes, or are moved to 0: several times faster than looking each of them up.
-    """
-    values = ids.to_numpy() if ids.dtype.kind in "iu" else np.empty(0)
-    if len(values):
-        low, high = int(values.min()), int(values.max())
-        if high - low <= 2 * len(values):
-            is_code = low >= 0 and high <= 2 * len(values)
-            return (values if is_code else values - low).astype(np.int64, copy=False)
-    return pd.factorize(ids)[0].astype(np.int64, copy=False)
-
-
-def keep_rows(interactions: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:
-    """Return the rows where the mask is true, like `interactions[mask]`: column by column is twice as fast.
-
-    Parameters
-    ----------
-    interactions : DataFrame (n_rows, ...)
-    mask : array (n_rows,) of bool
-    """
-    columns = {place: interactions.iloc[:, place].array[mask] for place in range(interactions.shape[1])}
-    kept = pd.DataFrame(columns, index=interactions.index.take(np.flatnonzero(mask)), copy=False)
-    kept.columns = interactions.columns
-    return kept
 
 
 def _check_threshold(name: str, k: int) -> None:

@@ -18,14 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bpr_helpers import metrics
-from bpr_helpers.matrix import InteractionMatrix
+from bpr_helpers.matrix import BLOCK, Codes, Floats, InteractionMatrix, like_lengths
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 Score = Callable[[Codes], NDArray[np.float32]]
-
-# Scores held at a time. 2^22 floats (16 MB) stay near the processor; larger blocks were slower, not faster.
-BLOCK = 2**22
 
 NOT_FINITE = "The recommender's scores are not all finite: look for a diverged training."
 
@@ -212,29 +207,6 @@ def per_user_metrics(
     frames = [_padded_metrics(ranks, starts[g], sizes[g], tuple(ks), tuple(names)) for g in groups]
     table = pd.concat(frames).set_axis(np.concatenate(groups), axis=0).sort_index()
     return table.set_axis(users[starts], axis=0)
-
-
-def like_lengths(lengths: Codes, budget: int) -> list[Codes]:
-    """Group rows of similar length, so that padding a group to its longest row wastes little.
-
-    Parameters
-    ----------
-    lengths : int array (n,)
-    budget : int, entries that a group may have once it is padded; a single row may have more
-
-    Returns
-    -------
-    list of int arrays, the rows of each group; one empty group where there is no row
-    """
-    order = np.argsort(lengths, kind="stable")
-    groups: list[Codes] = []
-    start = 0
-    while start < len(order) or not groups:
-        padded = np.maximum(lengths[order[start:]], 1) * np.arange(1, len(order) - start + 1)
-        size = max(1, int(np.searchsorted(padded, budget, side="right")))
-        groups.append(order[start : start + size])
-        start += size
-    return groups
 
 
 class _Block(NamedTuple):

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bpr_helpers.baselines import EASE, ItemKNN
-from bpr_helpers.evaluation import Recommender
+from bpr_helpers.matrix import Recommender
 from bpr_helpers.ranking import tie_priority, top_k
 
 

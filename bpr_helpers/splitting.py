@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from bpr_helpers.pruning import id_column, keep_rows, row_codes
+from bpr_helpers.matrix import id_column, keep_rows, row_codes
 
 _TRAIN, _VALID, _TEST = range(3)
 

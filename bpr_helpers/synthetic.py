@@ -83,6 +83,36 @@ def synthetic_interactions(
     return (interactions, truth) if return_truth else interactions
 
 
+_FIRST_WORDS = (
+    "Amber Blue Burning Crimson Distant Early Forgotten Golden Hidden Iron Jade Last Midnight Northern Open "
+    "Paper Quiet Restless Secret Silver Twilight Untold Velvet Winter Yellow"
+)
+_SECOND_WORDS = (
+    "Autumn Bridge Circus Dream Empire Forest Garden Harbour Island Journey Kingdom Letter Mountain Night "
+    "Orchard Promise River Station Train Valley"
+)
+_TASTE_NAMES = (
+    "Action Adventure Animation Comedy Crime Documentary Drama Fantasy Horror Musical Romance Western"
+)
+
+
+def small_synthetic() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Make the interactions and the titles of source="synthetic"."""
+    interactions, truth = synthetic_interactions(1000, 500, 50_000, return_truth=True)
+    favourite = truth.item_vectors.argmax(axis=1)
+    items = pd.DataFrame(
+        {
+            "item_id": np.arange(500),
+            "title": pd.array(
+                [f"{a} {b}" for a in _FIRST_WORDS.split() for b in _SECOND_WORDS.split()], dtype="str"
+            ),
+            "year": pd.array(np.random.default_rng(0).integers(1930, 2015, 500), dtype="Int64"),
+            "genres": pd.array(np.array(_TASTE_NAMES.split())[favourite], dtype="str"),
+        }
+    )
+    return interactions, items
+
+
 def _truth(n_users: int, n_items: int, rng: np.random.Generator) -> SyntheticTruth:
     tastes = rng.dirichlet(np.full(N_TASTES, 0.25), n_users)
     popularity = rng.permutation(1 / (np.arange(n_items) + 10.0))  # Zipf's law with a blunt head

@@ -6,7 +6,6 @@ import pytest
 from fixed_scores import N_ITEMS, N_USERS, Fixed, matrix_of, pairs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from bpr_helpers.evaluation import (
     Evaluation,
@@ -15,11 +14,7 @@ from bpr_helpers.evaluation import (
     beyond_accuracy,
     by_item,
     by_user,
-    compare,
-    compare_all,
     evaluate,
-    holm,
-    mean_interval,
     popularity_groups,
 )
 from bpr_helpers.matrix import InteractionMatrix
@@ -135,107 +130,6 @@ def evaluation_of(values, metric="ndcg@10") -> Evaluation:
     per_user = pd.DataFrame({metric: values}, index=pd.RangeIndex(len(values), name="user_id"))
     ranks = pd.DataFrame({"user_id": per_user.index, "item_id": 0, "rank": np.inf})
     return Evaluation(per_user, ranks, {"users": len(values)})
-
-
-def test_the_interval_agrees_with_the_normal_one_and_covers_the_mean():
-    values = np.random.default_rng(0).exponential(1, 2000)
-    row = mean_interval(pd.DataFrame({"x": values})).loc["x"]
-    error = 1.96 * values.std() / np.sqrt(2000)
-    assert row["mean"] == pytest.approx(values.mean())
-    assert [row["low"], row["high"]] == pytest.approx(
-        [values.mean() - error, values.mean() + error], abs=0.005
-    )
-    assert mean_interval(pd.DataFrame({"x": values})).equals(mean_interval(pd.DataFrame({"x": values})))
-    assert mean_interval(pd.DataFrame({"x": [*values, np.nan]})).equals(
-        mean_interval(pd.DataFrame({"x": values}))
-    )
-    assert mean_interval(pd.DataFrame({"x": [1.0]})).loc["x"].isna().tolist() == [False, True, True]
-
-
-def test_columns_that_share_their_draws_have_the_intervals_that_scipy_gives_each():
-    values = np.random.default_rng(0).random((50, 3))
-    values[[0, 7], 1] = np.nan
-    table = mean_interval(pd.DataFrame(values, columns=list("abc")), n_resamples=300, seed=5)
-    for name, column in zip("abc", values.T, strict=True):
-        known, rng = column[~np.isnan(column)], np.random.default_rng(5)
-        alone = stats.bootstrap((known,), np.mean, n_resamples=300, method="percentile", rng=rng)
-        expected = [known.mean(), *alone.confidence_interval]
-        assert table.loc[name].to_numpy() == pytest.approx(expected, rel=1e-12)
-
-
-def test_intervals_hold_in_nineteen_of_twenty_samples():
-    rng = np.random.default_rng(0)
-    samples = pd.DataFrame(rng.exponential(1, (200, 400)))  # 400 samples of 200 users
-    table = mean_interval(samples, n_resamples=500)
-    covered = ((table["low"] <= 1) & (table["high"] >= 1)).mean()
-    assert 0.90 <= covered <= 0.98
-
-
-def test_a_comparison_is_paired():
-    """The same shift: unpaired noise hides it, paired it is certain."""
-    rng = np.random.default_rng(0)
-    base = rng.random(200)
-    shifted = evaluation_of(base + 0.01 + rng.normal(0, 0.01, 200))
-    found = compare(shifted, evaluation_of(base))
-    assert found.n_users == 200 and found.mean_a - found.mean_b == pytest.approx(found.difference)
-    assert 0 < found.low < found.difference < found.high < 0.02
-    assert found.p_value == pytest.approx(2 / 10_000)  # the smallest that 9,999 draws can show, in two tails
-    back = compare(evaluation_of(base), shifted)
-    assert back.difference == -found.difference
-
-
-@pytest.mark.parametrize("shift", [0.0, 0.15, 0.4])
-def test_the_p_value_agrees_with_scipys_exact_test(shift):
-    difference = np.random.default_rng(1).normal(shift, 0.4, 13)  # 8,192 sign flips: SciPy takes them all
-    exact = stats.permutation_test(
-        (difference,), lambda x, axis: x.mean(axis=axis), permutation_type="samples", vectorized=True
-    )
-    found = compare(evaluation_of(difference), evaluation_of(np.zeros(13)))
-    assert found.p_value == pytest.approx(exact.pvalue, abs=4 * np.sqrt(0.25 / 9_999))
-
-
-def test_equal_models_are_not_told_apart():
-    values = np.random.default_rng(0).random(50)
-    found = compare(evaluation_of(values), evaluation_of(values))
-    assert found.difference == found.low == found.high == 0 and found.p_value == 1
-
-
-def test_a_comparison_takes_the_users_of_both():
-    a, b = evaluation_of([0.5, 0.1, np.nan, 0.4]), evaluation_of([0.2, 0.3, 0.3])
-    assert compare(a, b).n_users == 2
-    with pytest.raises(ValueError, match="no metric 'ndcg@7': choose one of ndcg@10"):
-        compare(a, b, metric="ndcg@7")
-    with pytest.raises(ValueError, match="1 users have ndcg@10 in both"):
-        compare(a, evaluation_of([0.2]))
-
-
-def test_holm_by_hand():
-    # 0.01 * 4, 0.02 * 3, then 0.03 * 2 = 0.06 (not below the one before), 0.04 * 1 raised to 0.06
-    np.testing.assert_allclose(holm(np.array([0.04, 0.01, 0.03, 0.02])), [0.06, 0.04, 0.06, 0.06])
-    np.testing.assert_allclose(holm(np.array([0.9, 0.8])), [1, 1])
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=10))
-def test_holm_lies_between_no_correction_and_bonferroni(p_values):
-    p_values = np.array(p_values)
-    adjusted = holm(p_values)
-    assert (adjusted >= p_values).all() and (adjusted <= np.minimum(1, p_values * len(p_values))).all()
-    assert (np.argsort(adjusted, kind="stable") == np.argsort(p_values, kind="stable")).all() or (
-        np.diff(adjusted[np.argsort(p_values)]) >= 0
-    ).all()
-
-
-def test_many_models_in_one_table():
-    rng = np.random.default_rng(0)
-    base = rng.random(100)
-    models = {name: evaluation_of(base + shift) for name, shift in [("a", 0), ("b", 0.1), ("c", 0.2)]}
-    every = compare_all(models, n_resamples=999)
-    assert every.index.tolist() == [("a", "b"), ("a", "c"), ("b", "c")]
-    assert every["difference"].tolist() == pytest.approx([-0.1, -0.2, -0.1])
-    np.testing.assert_allclose(every["p_holm"], holm(every["p_value"].to_numpy()))
-    assert compare_all(models, against="b", n_resamples=99).index.tolist() == [("a", "b"), ("c", "b")]
-    with pytest.raises(ValueError, match="no model 'z' among a, b, c"):
-        compare_all(models, against="z")
 
 
 def test_runs_are_averaged_per_user_before_anything_is_resampled():

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import LabelEncoder
 
-from bpr_helpers.matrix import InteractionMatrix, as_matrix
+from bpr_helpers.matrix import InteractionMatrix, as_matrix, row_codes
 
 IDS = st.one_of(
     st.lists(st.tuples(st.integers(-5, 5), st.integers(-(2**62), 2**62)), max_size=30),
@@ -123,3 +123,12 @@ def test_contains_tells_which_pairs_are_there(pairs):
     users, items = np.meshgrid(range(-1, 4), range(-1, 5))
     found = matrix.contains(users.ravel(), items.ravel())
     assert found.tolist() == [pair in pairs for pair in zip(users.ravel(), items.ravel(), strict=True)]
+
+
+@unhurried
+@given(st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(5, 9), min_size=1, max_size=8))
+def test_row_codes_are_equal_where_ids_are(ids: list) -> None:
+    codes = row_codes(pd.Series(ids))
+    assert codes.min() >= 0
+    assert codes.max() <= 2 * len(ids)
+    assert [[a == b for a in ids] for b in ids] == (codes[:, None] == codes).tolist()

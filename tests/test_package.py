@@ -5,35 +5,57 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import bpr_helpers
+from bpr_helpers import course
 
-FOLDER = Path(bpr_helpers.__file__).parent
-ORDER = re.findall(r"\w+", re.search(r"data flows: (.*?)\.", bpr_helpers.__doc__ or "", re.DOTALL)[1])
-MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("__"))
+SCIENCE = Path(bpr_helpers.__file__).parent
+COURSE = SCIENCE / "course"
+MODELS = {"model", "training", "bpr", "baselines"}
+
+
+def listed(package: ModuleType, start: str) -> list[str]:
+    """The modules that a package's docstring lists."""
+    return re.findall(r"\w+", re.search(rf"{start}: (.*?)\.", package.__doc__ or "", re.DOTALL)[1])
+
+
+ORDER = [*listed(bpr_helpers, "data flows"), *(f"course.{name}" for name in listed(course, "in order"))]
+FILES = {path.stem: path for path in SCIENCE.glob("*.py") if not path.stem.startswith("__")}
+FILES |= {f"course.{path.stem}": path for path in COURSE.glob("*.py") if not path.stem.startswith("__")}
 
 
 def imported(name: str) -> set[str]:
     """The package's modules that a module imports, anywhere in it."""
     found = set()
-    for node in ast.walk(ast.parse((FOLDER / f"{name}.py").read_text("utf-8"))):
+    for node in ast.walk(ast.parse(FILES[name].read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bpr_helpers"):
             below = (node.module or "").removeprefix("bpr_helpers").strip(".")
-            found |= {below} if below else {alias.name for alias in node.names}
+            found |= {below, *(f"{below}.{alias.name}".strip(".") for alias in node.names)}
         elif isinstance(node, ast.Import):
-            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("bpr_helpers.")}
-    return found & set(MODULES)
+            found |= {alias.name.removeprefix("bpr_helpers.") for alias in node.names}
+    return found & FILES.keys()
 
 
-def test_the_docstring_lists_every_module() -> None:
-    assert sorted(ORDER) == MODULES
+def test_the_docstrings_list_every_module() -> None:
+    assert sorted(ORDER) == sorted(FILES)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", FILES)
 def test_a_module_imports_only_modules_before_it(name: str) -> None:
     assert imported(name) <= set(ORDER[: ORDER.index(name)])
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if "." not in name])
+def test_the_science_imports_nothing_of_the_course(name: str) -> None:
+    assert "bpr_helpers.course" not in FILES[name].read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_no_model_imports_evaluation_and_only_bpr_ranking(name: str) -> None:
+    assert not imported(name) & ({"evaluation"} if name == "bpr" else {"evaluation", "ranking"})
 
 
 def test_metrics_import_nothing_of_the_package() -> None:
@@ -42,7 +64,18 @@ def test_metrics_import_nothing_of_the_package() -> None:
 
 @pytest.mark.parametrize("name", ["runs", "sweep_plan", "sweep_run", "sweep_table", "cli"])
 def test_runs_know_nothing_of_models(name: str) -> None:
-    assert not imported(name) & {"model", "training", "bpr", "baselines", "sampling"}
+    assert not imported(f"course.{name}") & {*MODELS, "sampling"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_function_is_longer_than_forty_lines(name: str) -> None:
+    """Lines of code: the docstring and the signature are not counted."""
+    tree = ast.parse(FILES[name].read_text("utf-8"))
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    for function in functions:
+        body = function.body[1:] if ast.get_docstring(function) else function.body
+        length = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+        assert length <= 40, f"{function.name} has {length} lines"
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

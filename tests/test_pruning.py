@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bpr_helpers import pruning
 from bpr_helpers.data import drop_unknown_titles, load_interactions, load_items
-from bpr_helpers.pruning import KCore, k_core, row_codes
+from bpr_helpers.pruning import KCore, k_core
 
 PAIRS = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=60)
 unhurried = settings(deadline=None)
@@ -132,15 +132,6 @@ def test_movielens_as_published() -> None:
     core = k_core(interactions)
     assert core.rounds["rows"].tolist() == [99_991, 99_023]
     assert core.rounds[["users", "items"]].iloc[-1].tolist() == [943, 1_297]
-
-
-@unhurried
-@given(st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(5, 9), min_size=1, max_size=8))
-def test_row_codes_are_equal_where_ids_are(ids: list) -> None:
-    codes = row_codes(pd.Series(ids))
-    assert codes.min() >= 0
-    assert codes.max() <= 2 * len(ids)
-    assert [[a == b for a in ids] for b in ids] == (codes[:, None] == codes).tolist()
 
 
 @pytest.mark.parametrize("k", [0, -1, 2.0, True, "6"])

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 from tiny_notebooks import write_notebook, write_series
 
-from bpr_helpers import runs
-from bpr_helpers.artifacts import UPSTREAM, RunFolder
-from bpr_helpers.parameters import NOTEBOOKS
+from bpr_helpers.course import runs
+from bpr_helpers.course.parameters import NOTEBOOKS
+from bpr_helpers.course.run_folder import RunFolder
+from bpr_helpers.course.series import STAGES
 
 FIRST, SECOND, THIRD, FOURTH, *LATER = NOTEBOOKS  # the later ones write no stage
 
@@ -22,8 +23,8 @@ FIRST, SECOND, THIRD, FOURTH, *LATER = NOTEBOOKS  # the later ones write no stag
 PROGRAM = """
 import sys
 from pathlib import Path
-from bpr_helpers import cli, runs
-from bpr_helpers.parameters import NOTEBOOKS
+from bpr_helpers.course import cli, runs
+from bpr_helpers.course.parameters import NOTEBOOKS
 cli._guarded(lambda: print(runs.run({"run_dir": sys.argv[1]}, notebooks=Path(sys.argv[2]))))
 """
 
@@ -68,7 +69,7 @@ def wait_for(condition, seconds=60):
 
 
 def outputs(folder: RunFolder) -> dict[str, pd.DataFrame]:
-    return {f"{stage} {name}": folder.read(stage)[name] for stage in UPSTREAM for name in folder.read(stage)}
+    return {f"{stage} {name}": folder.read(stage)[name] for stage in STAGES for name in folder.read(stage)}
 
 
 def assert_equals_undisturbed(folder: RunFolder, root: Path) -> None:

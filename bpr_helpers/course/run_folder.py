@@ -1,6 +1,6 @@
 """The run folder: each stage's outputs beside a manifest that says what they were made from.
 
-A run folder has one folder per notebook (`run_dir/02_chronological_split/`) with the notebook's outputs and
+A run folder has one folder per notebook (`run_dir/<notebook>/`) with the notebook's outputs and
 manifest.json. A stage is written whole under a temporary name and then renamed, so a folder with its final
 name is complete. What it was made from is held by fingerprints of content, never by times of files.
 """
@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -25,14 +25,10 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock
 
-from bpr_helpers.parameters import defaults, repository_root, resolve
+from bpr_helpers.course.parameters import defaults
+from bpr_helpers.course.paths import repository_root, resolve
+from bpr_helpers.course.series import BUILD, READS
 
-UPSTREAM: dict[str, tuple[str, ...]] = {
-    "01_kcore_pruning": (),
-    "02_chronological_split": ("01_kcore_pruning",),
-    "03_bpr_model": ("01_kcore_pruning", "02_chronological_split"),
-    "04_evaluation": ("01_kcore_pruning", "02_chronological_split", "03_bpr_model"),
-}
 PACKAGES = ("bpr-helpers", "tensorflow", "keras", "numpy", "pandas", "scipy", "pyarrow")
 
 
@@ -92,7 +88,7 @@ class RunFolder:
 
     Parameters
     ----------
-    run_dir : path; a relative one is resolved by `parameters.resolve`
+    run_dir : path; a relative one is resolved by `paths.resolve`
     """
 
     def __init__(self, run_dir: str | Path = "runs/default") -> None:
@@ -190,8 +186,7 @@ class RunFolder:
             "stage": stage,
             "parameters": kept,
             "seed": kept.get("seed", kept.get("split_seed")),
-            "inputs": self._inputs(stage, kept)
-            | {n: f for n, f in self._read.items() if n in UPSTREAM[stage]},
+            "inputs": self._inputs(stage, kept) | {n: f for n, f in self._read.items() if n in READS[stage]},
             "outputs": {name: _save(folder, name, output) for name, output in outputs.items()},
             "packages": {name: version(name) for name in PACKAGES},
             "git_commit": _git_commit(),
@@ -202,7 +197,7 @@ class RunFolder:
 
     def _inputs(self, stage: str, parameters: Mapping[str, Any]) -> dict[str, str]:
         """Fingerprint what a stage is made from: earlier stages, and the reader's own files."""
-        found = {up: Stage(self.path / up).fingerprint for up in UPSTREAM[stage] if self.has(up)}
+        found = {up: Stage(self.path / up).fingerprint for up in READS[stage] if self.has(up)}
         for name in ("source", "items_source"):
             if parameters.get(name) and (path := resolve(parameters[name])).is_file():
                 found[f"{name} {parameters[name]}"] = fingerprint(path)
@@ -227,107 +222,9 @@ class RunFolder:
         if not os.environ.get("TQDM_DISABLE"):
             print(f"{self.path} has no {stage} yet: building it with the defaults.")
         started, values = time.monotonic(), defaults(stage)
-        outputs = BUILDERS[stage](self, values)
+        outputs = BUILD[stage]({name: self.present(name) for name in READS[stage]}, values)
         self._started = started
         self.write(stage, outputs, values)
-
-
-def fit_bpr(train: pd.DataFrame, valid: pd.DataFrame, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Choose the number of epochs on the validation part, then fit once more on both parts.
-
-    Parameters
-    ----------
-    train, valid : DataFrames of interactions; an empty valid fits once, for exactly `epochs` epochs
-    values : parameters of 03_bpr_model
-
-    Returns
-    -------
-    dict
-        model: BPR fitted on train and valid; history: DataFrame of the first fit, on train alone;
-        valid_per_user: DataFrame, the first fit's metrics on valid per user (empty without a valid part)
-
-    Raises
-    ------
-    ValueError
-        There is patience and no validation part.
-    """
-    from bpr_helpers.bpr import BPR
-    from bpr_helpers.evaluation import evaluate
-
-    settings = {name: value for name, value in values.items() if name != "run_dir"}
-    if valid.empty:
-        model = BPR(**settings).fit(train)
-        return {"model": model, "history": model.history, "valid_per_user": pd.DataFrame()}
-    judged = BPR(**settings).fit(train, valid=valid)
-    settings |= {"epochs": judged.best_epoch, "patience": 0}
-    return {
-        "model": BPR(**settings).fit(pd.concat([train, valid], ignore_index=True)),
-        "history": judged.history,
-        "valid_per_user": evaluate(judged, valid).per_user,
-    }
-
-
-def split_interactions(interactions: pd.DataFrame, values: Mapping[str, Any]) -> Any:
-    """Split by the protocol that the parameters of 02_chronological_split name."""
-    from bpr_helpers import splitting
-
-    fractions = {name: values[name] for name in ("test_fraction", "valid_fraction")}
-    counts = {name: values[name] for name in ("n_test", "n_valid")}
-    ties = {"ties": values["ties"], "seed": values["split_seed"]}
-    if values["split"] == "per_user":
-        return splitting.split_per_user(interactions, **fractions, **ties)
-    if values["split"] == "leave_last":
-        return splitting.split_leave_last(interactions, **counts, **ties)
-    return splitting.split_global_time(interactions, **fractions)
-
-
-def load_source(values: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Load what the parameters of 01_kcore_pruning name: interactions, and titles (empty without)."""
-    from bpr_helpers import data
-    from bpr_helpers.movielens import MOVIELENS
-
-    columns = (
-        "user_column",
-        "item_column",
-        "timestamp_column",
-        "rating_column",
-        "timestamp_unit",
-        "min_rating",
-    )
-    interactions = data.load_interactions(values["source"], **{name: values[name] for name in columns})
-    titles = values["items_source"] or (values["source"] if values["source"] in MOVIELENS else "")
-    if titles:
-        items = data.load_items(titles)
-    else:
-        items = pd.DataFrame(columns=["item_id", "title", "year", "genres"])
-    if values["drop_unknown_titles"]:
-        interactions = data.drop_unknown_titles(interactions, items)
-    return interactions, items
-
-
-def _pruned(run: RunFolder, values: Mapping[str, Any]) -> dict[str, Any]:
-    from bpr_helpers.pruning import k_core
-
-    interactions, items = load_source(values)
-    core = k_core(interactions, user_k=values["user_k"], item_k=values["item_k"])
-    return {"interactions": core.interactions, "items": items, "rounds": core.rounds}
-
-
-def _split(run: RunFolder, values: Mapping[str, Any]) -> dict[str, Any]:
-    split = split_interactions(run.present("01_kcore_pruning")["interactions"], values)
-    return {"train": split.train, "valid": split.valid, "test": split.test}
-
-
-def _fitted(run: RunFolder, values: Mapping[str, Any]) -> dict[str, Any]:
-    split = run.present("02_chronological_split")
-    return fit_bpr(split["train"], split["valid"], values)
-
-
-BUILDERS: dict[str, Callable[[RunFolder, Mapping[str, Any]], dict[str, Any]]] = {
-    "01_kcore_pruning": _pruned,
-    "02_chronological_split": _split,
-    "03_bpr_model": _fitted,
-}
 
 
 def fingerprint(path: Path) -> str:

@@ -11,11 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from bpr_helpers.artifacts import RunFolder
-from bpr_helpers.evaluation import Comparison, Evaluation, average_runs, compare, mean_interval
-from bpr_helpers.parameters import fields, per_notebook
-from bpr_helpers.runs import Refused
-from bpr_helpers.sweep_plan import DATA, MODEL, Sweep, Trial, digest, line, plan
+from bpr_helpers.course.parameters import fields, per_notebook
+from bpr_helpers.course.run_folder import RunFolder
+from bpr_helpers.course.runs import Refused
+from bpr_helpers.course.series import MODEL
+from bpr_helpers.course.sweep_plan import DATA, Sweep, Trial, digest, line, plan
+from bpr_helpers.significance import Comparison, average_tables, compare, mean_interval
 
 SHOWN = 20  # configurations in the figure
 
@@ -28,13 +29,13 @@ class Found:
     ----------
     table : DataFrame, a row per trial: status, seconds, every parameter, the mean of every metric on the
         validation part, and low and high, the 95 % interval of the sweep's metric
-    evaluations : configuration (as a line of text) -> its evaluation on validation, averaged over seeds
+    per_user : configuration (as a line of text) -> its per-user table on validation, averaged over seeds
     best : the line of the configuration with the highest mean, "" while none is done
     trials : configuration -> its trials
     """
 
     table: pd.DataFrame
-    evaluations: dict[str, Evaluation]
+    per_user: dict[str, pd.DataFrame]
     best: str
     trials: dict[str, list[Trial]]
 
@@ -54,11 +55,11 @@ def read(folder: Path) -> tuple[Sweep, Found]:
     trials: dict[str, list[Trial]] = {}
     for trial in plan(sweep, folder):
         trials.setdefault(line(trial.configuration), []).append(trial)
-    done = {name: [_evaluation(t) for t in group] for name, group in trials.items() if _all_done(group)}
-    evaluations = {name: average_runs(group) for name, group in done.items()}
-    means = {name: evaluation.per_user[sweep.metric].mean() for name, evaluation in evaluations.items()}
+    done = {name: [_per_user(t) for t in group] for name, group in trials.items() if _all_done(group)}
+    per_user = {name: average_tables(group) for name, group in done.items()}
+    means = {name: users[sweep.metric].mean() for name, users in per_user.items()}
     table = pd.DataFrame([_row(trial, sweep.metric) for group in trials.values() for trial in group])
-    return sweep, Found(table, evaluations, max(means, key=means.__getitem__, default=""), trials)
+    return sweep, Found(table, per_user, max(means, key=means.__getitem__, default=""), trials)
 
 
 def write(folder: Path) -> str:
@@ -73,7 +74,7 @@ def write(folder: Path) -> str:
     found.table.to_csv(folder / "table.csv", index=False)
     found.table.to_parquet(folder / "table.parquet")
     short, sentence = by_configuration(sweep, found), verdict(sweep, found)
-    figure = _figure(sweep, found, folder / "table.png") if found.evaluations else b""
+    figure = _figure(sweep, found, folder / "table.png") if found.per_user else b""
     page = _page(sweep, found, short, sentence, figure)
     (folder / "table.html").write_text(page, "utf-8")
     files = "\n".join(str(folder / f"table.{end}") for end in ("csv", "parquet", "png", "html"))
@@ -93,8 +94,8 @@ def by_configuration(sweep: Sweep, found: Found) -> pd.DataFrame:
         own = found.table[found.table["trial"].isin([trial.folder.name for trial in trials])]
         done = own[own["status"] == "done"]
         rows[name] = {"done": f"{len(done)}/{len(own)}", "seconds": done["seconds"].mean()}
-        if name in found.evaluations:
-            interval = mean_interval(found.evaluations[name].per_user[[sweep.metric]]).loc[sweep.metric]
+        if name in found.per_user:
+            interval = mean_interval(found.per_user[name][[sweep.metric]]).loc[sweep.metric]
             rows[name] |= {
                 **interval,
                 "sd over seeds": done[sweep.metric].std() if len(done) > 1 else float("nan"),
@@ -107,15 +108,15 @@ def verdict(sweep: Sweep, found: Found) -> str:
     """Say which configuration is best on validation, and how sure its lead over the default is."""
     if not found.best:
         return "No configuration is done yet."
-    if len({digest(found.trials[name][0].values, DATA) for name in found.evaluations}) > 1:
+    if len({digest(found.trials[name][0].values, DATA) for name in found.per_user}) > 1:
         return (
             "These configurations differ in how the data are pruned or split: their scores answer different "
             "questions, and none is called the best. Sweep over the model with the data under fixed."
         )
-    mean = found.evaluations[found.best].per_user[sweep.metric].mean()
-    count = len(found.evaluations)
+    mean = found.per_user[found.best][sweep.metric].mean()
+    count = len(found.per_user)
     best = f"Best on validation of {count} configurations: {found.best} ({sweep.metric} {mean:.4f})."
-    if found.best == "default" or "default" not in found.evaluations:
+    if found.best == "default" or "default" not in found.per_user:
         return best
     lead = paired(sweep, found)
     return (
@@ -127,15 +128,15 @@ def verdict(sweep: Sweep, found: Found) -> str:
 
 def paired(sweep: Sweep, found: Found) -> Comparison:
     """Compare the best configuration with the default, user by user, each averaged over its seeds."""
-    return compare(found.evaluations[found.best], found.evaluations["default"], metric=sweep.metric)
+    return compare(found.per_user[found.best], found.per_user["default"], metric=sweep.metric)
 
 
 def _all_done(trials: list[Trial]) -> bool:
     return all(trial.status["status"] == "done" for trial in trials)
 
 
-def _evaluation(trial: Trial) -> Evaluation:
-    return Evaluation(RunFolder(trial.folder).read(MODEL)["valid_per_user"], pd.DataFrame(), {})
+def _per_user(trial: Trial) -> pd.DataFrame:
+    return pd.DataFrame(RunFolder(trial.folder).read(MODEL)["valid_per_user"])
 
 
 def _row(trial: Trial, metric: str) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def _row(trial: Trial, metric: str) -> dict[str, Any]:
     del row["run_dir"]
     if row["status"] != "done":
         return row
-    per_user = _evaluation(trial).per_user
+    per_user = _per_user(trial)
     interval = mean_interval(per_user[[metric]]).loc[metric]
     means = {str(name): value for name, value in per_user.mean().items()}
     return row | means | {"low": interval["low"], "high": interval["high"]}
@@ -156,11 +157,11 @@ def _figure(sweep: Sweep, found: Found, path: Path) -> bytes:
 
     from bpr_helpers.plots import forest
 
-    means = {name: e.per_user[sweep.metric].mean() for name, e in found.evaluations.items()}
+    means = {name: users[sweep.metric].mean() for name, users in found.per_user.items()}
     best = sorted(means, key=means.__getitem__, reverse=True)[:SHOWN]
     shown = dict.fromkeys([*best, *({"default"} & means.keys())])
     figure = Figure(figsize=(8, 1.2 + 0.3 * len(shown)), layout="constrained")
-    summaries = {name: mean_interval(found.evaluations[name].per_user[[sweep.metric]]) for name in shown}
+    summaries = {name: mean_interval(found.per_user[name][[sweep.metric]]) for name in shown}
     forest(
         summaries,
         metric=sweep.metric,

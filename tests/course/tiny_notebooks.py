@@ -4,7 +4,7 @@ from pathlib import Path
 
 import nbformat
 
-from bpr_helpers.parameters import NOTEBOOKS, fields
+from bpr_helpers.course.parameters import NOTEBOOKS, fields
 
 WORK = {
     "01_kcore_pruning": """
@@ -42,7 +42,8 @@ def write_notebook(path: Path, name: str, disturb: str = "") -> None:
         nbformat.v4.new_code_cell("\n".join(declared), metadata={"tags": ["parameters"]}),
         nbformat.v4.new_code_cell(
             "import os, signal, time\nimport pandas as pd\n"
-            "from bpr_helpers.artifacts import RunFolder\nfrom bpr_helpers.parameters import check\n"
+            "from bpr_helpers.course.parameters import check\n"
+            "from bpr_helpers.course.run_folder import RunFolder\n"
             f"values = check({name!r}, globals())\nrun = RunFolder(run_dir)"
         ),
         nbformat.v4.new_code_cell(disturb),

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from tiny_notebooks import write_series
 
-from bpr_helpers import runs, sweep_run
-from bpr_helpers.artifacts import RunFolder
-from bpr_helpers.parameters import defaults
-from bpr_helpers.sweep_plan import MODEL, plan, read_sweep
-from bpr_helpers.sweep_run import report_test, run_sweep
+from bpr_helpers.course import runs, sweep_run
+from bpr_helpers.course.parameters import defaults
+from bpr_helpers.course.run_folder import RunFolder
+from bpr_helpers.course.sweep_plan import MODEL, plan, read_sweep
+from bpr_helpers.course.sweep_run import report_test, run_sweep
 
 USUAL = defaults(MODEL)["dim"]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bpr_helpers.bpr import BPR
-from bpr_helpers.parameters import (
+from bpr_helpers.course.parameters import (
     ACTS_WITH,
     NOTEBOOKS,
     check,
@@ -18,14 +18,13 @@ from bpr_helpers.parameters import (
     from_text,
     idle,
     per_notebook,
-    resolve,
 )
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
 def test_defaults_pass_their_own_check(notebook):
     assert check(notebook, defaults(notebook)) == defaults(notebook)
-    assert faults(defaults(notebook)) == []
+    assert faults(defaults(notebook)) == {}
 
 
 def test_a_name_in_two_notebooks_means_the_same_in_both():
@@ -75,12 +74,12 @@ def test_types_are_strict(name, value):
 
 
 def test_a_whole_number_is_a_number():
-    assert faults({"l2_user": 0, "min_rating": 3}) == []
+    assert faults({"l2_user": 0, "min_rating": 3}) == {}
 
 
 def test_unknown_names_get_the_nearest_name():
-    assert faults({"dims": 3}) == ["no notebook has a parameter dims (did you mean dim?)"]
-    assert faults({"zzzzzz": 3}) == ["no notebook has a parameter zzzzzz"]
+    assert faults({"dims": 3}) == {"dims": "no notebook has a parameter dims (did you mean dim?)"}
+    assert faults({"zzzzzz": 3}) == {"zzzzzz": "no notebook has a parameter zzzzzz"}
 
 
 @given(
@@ -89,7 +88,7 @@ def test_unknown_names_get_the_nearest_name():
 def test_values_pass_exactly_if_every_notebook_takes_them(values):
     found = faults(values)
     if found:
-        assert all(isinstance(fault, str) and fault for fault in found)
+        assert all(isinstance(fault, str) and fault for fault in found.values())
     else:
         handed = per_notebook(values)
         assert all(handed[book][n] == v for book in handed for n, v in values.items() if n in handed[book])
@@ -97,9 +96,9 @@ def test_values_pass_exactly_if_every_notebook_takes_them(values):
 
 def test_patience_needs_a_validation_part():
     assert len(faults({"valid_fraction": 0.0})) == 1  # the default patience is above 0
-    assert faults({"valid_fraction": 0.0, "patience": 0}) == []
+    assert faults({"valid_fraction": 0.0, "patience": 0}) == {}
     assert len(faults({"split": "leave_last", "n_valid": 0})) == 1
-    assert faults({"split": "leave_last", "valid_fraction": 0.0}) == []
+    assert faults({"split": "leave_last", "valid_fraction": 0.0}) == {}
 
 
 def test_a_notebook_alone_is_not_blamed_for_another_notebooks_default():
@@ -107,13 +106,15 @@ def test_a_notebook_alone_is_not_blamed_for_another_notebooks_default():
 
 
 def test_two_columns_cannot_be_one():
-    assert faults({"user_column": "id", "item_column": "id"}) == ["column 'id' is named for two purposes"]
-    assert faults({"timestamp_column": "", "rating_column": ""}) == []
+    assert faults({"user_column": "id", "item_column": "id"}) == {
+        "item_column": "column 'id' is named for two purposes"
+    }
+    assert faults({"timestamp_column": "", "rating_column": ""}) == {}
 
 
 def test_values_without_effect_are_named():
-    assert idle({"n_test": 2})[0].startswith("n_test has no effect with split='per_user'")
-    assert idle({"n_test": 2, "split": "leave_last"}) == []
+    assert idle({"n_test": 2})["n_test"].startswith("n_test has no effect with split='per_user'")
+    assert idle({"n_test": 2, "split": "leave_last"}) == {}
     assert all(field in fields() and other in fields() for field, (other, _) in ACTS_WITH.items())
 
 
@@ -127,14 +128,6 @@ def test_values_without_effect_are_named():
 )
 def test_texts_become_values_of_the_declared_type(name, text, value):
     assert from_text(name, text) == value and type(from_text(name, text)) is type(value)
-
-
-def test_relative_paths_start_at_the_root(monkeypatch, tmp_path):
-    monkeypatch.setenv("BPR_ROOT", str(tmp_path))
-    assert resolve("runs/x") == tmp_path / "runs" / "x"
-    assert resolve(tmp_path / "y") == tmp_path / "y"
-    monkeypatch.delenv("BPR_ROOT")
-    assert resolve("notebooks").parent == resolve("bpr_helpers").parent
 
 
 def test_the_model_and_its_notebook_have_the_same_defaults():

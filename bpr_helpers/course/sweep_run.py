@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bpr_helpers import runs
-from bpr_helpers.artifacts import RunFolder
-from bpr_helpers.parameters import fields, per_notebook, repository_root
-from bpr_helpers.sweep_plan import DATA, MODEL, TEST, Sweep, Trial, digest, plan
+from bpr_helpers.course import runs
+from bpr_helpers.course.parameters import fields, per_notebook
+from bpr_helpers.course.paths import repository_root
+from bpr_helpers.course.run_folder import RunFolder
+from bpr_helpers.course.series import EVALUATION, MODEL
+from bpr_helpers.course.sweep_plan import DATA, Sweep, Trial, digest, plan
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 
@@ -93,8 +95,8 @@ def report_test(trial: Trial, folder: Path, notebooks: Path | None = None) -> st
             "part of the choice: start a new sweep with another split or other data."
         )
     write_json(record, {"trial": name})
-    runs.run(trial.values | {"run_dir": str(trial.folder)}, [TEST], notebooks=notebooks)
-    return str(RunFolder(trial.folder).read(TEST)["metrics"].to_string())
+    runs.run(trial.values | {"run_dir": str(trial.folder)}, [EVALUATION], notebooks=notebooks)
+    return str(RunFolder(trial.folder).read(EVALUATION)["metrics"].to_string())
 
 
 def run_trial(job: Job, threads: int) -> dict[str, Any]:

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bpr_helpers import sweep_table
-from bpr_helpers.artifacts import RunFolder
-from bpr_helpers.parameters import per_notebook
-from bpr_helpers.runs import Refused
-from bpr_helpers.sweep_plan import MODEL, plan, read_sweep
-from bpr_helpers.sweep_run import write_json
+from bpr_helpers.course import sweep_table
+from bpr_helpers.course.parameters import per_notebook
+from bpr_helpers.course.run_folder import RunFolder
+from bpr_helpers.course.runs import Refused
+from bpr_helpers.course.sweep_plan import MODEL, plan, read_sweep
+from bpr_helpers.course.sweep_run import write_json
 
 BASE = pd.Series(np.random.default_rng(0).random(50), index=pd.RangeIndex(50, name="user_id"))
 
@@ -59,7 +59,7 @@ def test_a_row_per_trial_with_parameters_metrics_interval_and_status(folder):
 
 def test_seeds_are_averaged_and_the_best_is_compared_user_by_user(folder):
     sweep, found = sweep_table.read(folder)
-    assert found.best == "dim=8" and set(found.evaluations) == {"default", "dim=8"}  # dim=4 is not complete
+    assert found.best == "dim=8" and set(found.per_user) == {"default", "dim=8"}  # dim=4 is not complete
     lead = sweep_table.paired(sweep, found)
     assert lead.difference == pytest.approx(0.1) and lead.low == pytest.approx(0.1) and lead.n_users == 50
     short = sweep_table.by_configuration(sweep, found)

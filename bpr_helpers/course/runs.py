@@ -18,8 +18,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bpr_helpers.artifacts import UPSTREAM, RunFolder
-from bpr_helpers.parameters import NOTEBOOKS, per_notebook, repository_root, resolve
+from bpr_helpers.course.parameters import NOTEBOOKS, per_notebook
+from bpr_helpers.course.paths import repository_root, resolve
+from bpr_helpers.course.run_folder import RunFolder
+from bpr_helpers.course.series import EVALUATION, MODEL, STAGES
 
 
 class Refused(Exception):
@@ -92,7 +94,7 @@ def is_current(
         same = metadata["bpr"]["cells"] == _cells(_notebook(notebooks / f"{stage}.ipynb", lessons))
         if not same or not _equal(metadata["papermill"]["parameters"], values):
             return False
-        if stage not in UPSTREAM:
+        if stage not in STAGES:
             return bool(metadata["bpr"]["stages"] == _stages(folder))
         found = folder.read(stage)
     except (OSError, ValueError, KeyError):
@@ -108,12 +110,12 @@ def executed_notebook(folder: RunFolder, stage: str) -> Path:
 def summary(folder: RunFolder, stages: Sequence[str]) -> str:
     """Say what a run leaves: the metrics table, and where notebooks, model and metrics are."""
     lines = []
-    if "04_evaluation" in stages:
-        lines += [folder.read("04_evaluation")["metrics"].to_string(), ""]
+    if EVALUATION in stages:
+        lines += [folder.read(EVALUATION)["metrics"].to_string(), ""]
     lines += [f"executed notebook  {_shown(executed_notebook(folder, stage))}" for stage in stages]
     for stage, output, words in (
-        ("03_bpr_model", "model", "model"),
-        ("04_evaluation", "metrics", "metrics table"),
+        (MODEL, "model", "model"),
+        (EVALUATION, "metrics", "metrics table"),
     ):
         if stage in stages:
             lines.append(f"{words:<17}  {_shown(folder.read(stage).path(output))}")
@@ -147,10 +149,10 @@ def _execute(folder: RunFolder, stage: str, values: Mapping[str, Any], notebook:
     try:
         target.parent.mkdir(exist_ok=True)
         node = _papermill(notebook, running, values, say)
-        if stage in UPSTREAM and not _equal(folder.read(stage).manifest["parameters"], values):
+        if stage in STAGES and not _equal(folder.read(stage).manifest["parameters"], values):
             raise ValueError(f"its stage in {folder.path} has other parameters: it did not write it")
         node.metadata["bpr"] = {"cells": cells}
-        if stage not in UPSTREAM:
+        if stage not in STAGES:
             node.metadata["bpr"]["stages"] = _stages(folder)
         running.write_text(json.dumps(node, indent=1, ensure_ascii=False) + "\n", "utf-8")
         running.replace(target)
@@ -241,7 +243,7 @@ def _cells(notebook: Any) -> str:
 
 def _stages(folder: RunFolder) -> dict[str, str]:
     """Fingerprint every stage of a run."""
-    return {stage: folder.read(stage).fingerprint for stage in UPSTREAM if folder.has(stage)}
+    return {stage: folder.read(stage).fingerprint for stage in STAGES if folder.has(stage)}
 
 
 def _equal(recorded: Mapping[str, Any], values: Mapping[str, Any]) -> bool:

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 from tiny_notebooks import write_series
 
-from bpr_helpers import cli, runs
-from bpr_helpers.parameters import NOTEBOOKS
+from bpr_helpers.course import cli, runs
+from bpr_helpers.course.parameters import NOTEBOOKS
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_parameters_of_notebooks_left_out_pass_where_the_folder_was_made_with_th
 
 def test_refusing_loads_neither_tensorflow_nor_papermill(tmp_path):
     program = (
-        "import sys\nfrom bpr_helpers.cli import main\n"
+        "import sys\nfrom bpr_helpers.course.cli import main\n"
         "try:\n    main(['run', '-p', 'dims', '3', '-p', 'dim', '0'])\n"
         "finally:\n    print(sorted({'tensorflow', 'keras', 'papermill', 'matplotlib'} & set(sys.modules)))"
     )

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bpr_helpers.parameters import defaults, faults
-from bpr_helpers.sweep_plan import DATA, MODEL, Sweep, Trial, plan, read_sweep
+from bpr_helpers.course.parameters import defaults, faults
+from bpr_helpers.course.sweep_plan import DATA, MODEL, Sweep, Trial, plan, read_sweep
 
 
 def sweep(**content):
@@ -38,7 +38,7 @@ def test_random_values_stay_in_their_ranges_and_are_fixed_by_the_seed(seed, tria
     found = sweep(**content).configurations()
     assert found == sweep(**content).configurations() and found[0] == {} and len(found) <= trials + 1
     for one in found[1:]:
-        assert 0.001 <= one["l2_user"] <= 0.1 and 8 <= one["dim"] <= 64 and faults(one) == []
+        assert 0.001 <= one["l2_user"] <= 0.1 and 8 <= one["dim"] <= 64 and not faults(one)
         assert one["l2_user"] == float(f"{one['l2_user']:.4g}")
 
 

@@ -6,32 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bpr_helpers import artifacts
-from bpr_helpers.artifacts import (
-    UPSTREAM,
-    RunFolder,
-    Stage,
-    fingerprint,
-    fit_bpr,
-    load_source,
-    split_interactions,
-)
-from bpr_helpers.parameters import NOTEBOOKS, defaults
+from bpr_helpers.course import run_folder
+from bpr_helpers.course.parameters import NOTEBOOKS, defaults
+from bpr_helpers.course.run_folder import RunFolder, Stage, fingerprint
 
 FIRST, SECOND, THIRD, *_ = NOTEBOOKS
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.setenv("BPR_ROOT", str(tmp_path))
-    monkeypatch.setenv("TQDM_DISABLE", "1")
-    return RunFolder("runs/test")
 
 
 def frame(*values):
@@ -130,8 +114,8 @@ def test_a_failed_write_leaves_the_old_stage(run, monkeypatch):
 KILLED = """
 import os, signal, sys
 import pandas as pd
-from bpr_helpers.artifacts import RunFolder
-from bpr_helpers.parameters import defaults
+from bpr_helpers.course.run_folder import RunFolder
+from bpr_helpers.course.parameters import defaults
 
 def write(moment):
     calls = 0
@@ -172,8 +156,8 @@ def test_a_process_killed_at_any_moment_leaves_a_whole_stage_or_none(run):
 
 def test_two_writers_take_turns(run):
     program = (
-        "import sys, pandas as pd; from bpr_helpers.artifacts import RunFolder\n"
-        "from bpr_helpers.parameters import defaults\n"
+        "import sys, pandas as pd; from bpr_helpers.course.run_folder import RunFolder\n"
+        "from bpr_helpers.course.parameters import defaults\n"
         "rows, values = pd.DataFrame({'n': [int(sys.argv[1])] * 1000}), defaults('01_kcore_pruning')\n"
         "for _ in range(8):\n"
         "    RunFolder('runs/test').write('01_kcore_pruning', {'x': rows}, values)"
@@ -200,22 +184,8 @@ def test_folders_have_equal_fingerprints_exactly_if_they_have_equal_files(tmp_pa
     assert (write(tmp_path / "one", files) == write(tmp_path / "two", other)) == (files == other)
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """Parameters of a small series on synthetic data in a file of one's own."""
-    rng = np.random.default_rng(0)
-    users, items = np.repeat(np.arange(40), 12), np.concatenate([rng.permutation(30)[:12] for _ in range(40)])
-    rows = pd.DataFrame(
-        {"user_id": users, "item_id": items, "timestamp": rng.integers(10**9, 2 * 10**9, 480)}
-    )
-    path = tmp_path_factory.mktemp("data") / "mine.csv"
-    rows.to_csv(path, index=False)
-    first = defaults(FIRST) | {"source": str(path), "user_k": 2, "item_k": 2, "rating_column": ""}
-    return {FIRST: first, SECOND: defaults(SECOND), THIRD: defaults(THIRD) | {"epochs": 3, "dim": 4}}
-
-
 def test_missing_stages_are_built_and_said_in_the_same_line(run, small, monkeypatch, capsys):
-    monkeypatch.setattr(artifacts, "defaults", small.__getitem__)
+    monkeypatch.setattr(run_folder, "defaults", small.__getitem__)
     built = run.obtain(SECOND)
     first_time = capsys.readouterr().out
     assert str(run.obtain(SECOND)) == str(built)
@@ -226,45 +196,6 @@ def test_missing_stages_are_built_and_said_in_the_same_line(run, small, monkeypa
     monkeypatch.delenv("TQDM_DISABLE")
     RunFolder("runs/other").obtain(FIRST)
     assert "has no 01_kcore_pruning yet: building it with the defaults" in capsys.readouterr().out
-
-
-def test_fit_bpr_chooses_epochs_on_valid_and_refits_on_both_parts(small, run):
-    interactions, items = load_source(small[FIRST])
-    split = split_interactions(interactions, small[SECOND])
-    found = fit_bpr(split.train, split.valid, small[THIRD])
-    assert len(items) == 0 and list(items.columns) == ["item_id", "title", "year", "genres"]
-    assert found["model"].matrix.csr.nnz == len(split.train) + len(split.valid)
-    assert found["valid_per_user"]["ndcg@10"].between(0, 1).all()
-    best = found["history"].set_index("epoch")["valid_ndcg@10"].idxmax()
-    assert found["model"].settings["epochs"] == best and len(found["model"].history) == best
-
-    stage = run.write(THIRD, found, small[THIRD])
-    np.testing.assert_array_equal(stage["model"].user_vectors, found["model"].user_vectors)
-    (stage.path("model") / "model.keras").write_bytes(b"not a model")
-    with pytest.raises(ValueError, match=f"rerun notebook {THIRD}"):
-        run.read(THIRD)["model"]
-
-
-def test_without_a_validation_part_all_epochs_are_trained(small):
-    interactions, _ = load_source(small[FIRST])
-    split = split_interactions(interactions, small[SECOND] | {"valid_fraction": 0.0})
-    found = fit_bpr(split.train, split.valid, small[THIRD] | {"patience": 0})
-    assert len(found["history"]) == 3 and found["valid_per_user"].empty
-    with pytest.raises(ValueError, match="patience"):
-        fit_bpr(split.train, split.valid, small[THIRD])
-
-
-@pytest.mark.parametrize("split", ["per_user", "leave_last", "global_time"])
-def test_every_protocol_is_reached_by_its_name(small, split):
-    interactions, _ = load_source(small[FIRST])
-    parts = split_interactions(interactions, small[SECOND] | {"split": split, "n_test": 2})
-    assert len(parts.test) == {"per_user": 80, "leave_last": 80, "global_time": 48}[split]
-
-
-def test_upstream_names_only_earlier_notebooks():
-    names = list(UPSTREAM)
-    assert names == [name for name in NOTEBOOKS if name in UPSTREAM]  # the others write no stage
-    assert all(set(ups) <= set(names[: names.index(stage)]) for stage, ups in UPSTREAM.items())
 
 
 def test_stage_is_json_through_and_through(run):

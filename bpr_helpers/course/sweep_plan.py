@@ -14,12 +14,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
-from bpr_helpers import runs
-from bpr_helpers.artifacts import RunFolder
-from bpr_helpers.parameters import NOTEBOOKS, defaults, faults, fields, from_text, idle, nearest, per_notebook
+from bpr_helpers.course import runs
+from bpr_helpers.course.parameters import NOTEBOOKS, defaults, faults, fields, from_text, idle, per_notebook
+from bpr_helpers.course.run_folder import RunFolder
+from bpr_helpers.course.series import KCORE, MODEL, SPLIT
 from bpr_helpers.ranking import AT_K
+from bpr_helpers.settings import nearest
 
-DATA, MODEL, TEST = ("01_kcore_pruning", "02_chronological_split"), "03_bpr_model", "04_evaluation"
+DATA = (KCORE, SPLIT)
 METRICS = [f"{name}@{k}" for name in AT_K for k in (5, 10, 20)] + ["auc"]
 # What pydantic's types of faults are called in a sentence.
 WORDS = {
@@ -188,7 +190,7 @@ def read_sweep(content: Mapping[str, Any], report_test: bool = False) -> tuple[S
         for name in sorted(swept & late.keys())
     ]
     found += [f"{name} is both fixed and swept" for name in sorted(swept & sweep.fixed.keys())]
-    found += [fault for values in sweep.settings() for fault in faults(values)]
+    found += [fault for values in sweep.settings() for fault in faults(values).values()]
     if not found:
         found = _idle(sweep.settings()) + [
             fault for values in sweep.settings() for fault in _unjudged(values)
@@ -221,14 +223,14 @@ def _idle(chosen: Sequence[Mapping[str, Any]]) -> list[str]:
     chosen = [{n: value for n, value in values.items() if value != usual[n]} for values in chosen]
     found = []
     for name in dict.fromkeys(name for values in chosen for name in values):
-        told = [[s for s in idle(values) if s.startswith(f"{name} ")] for values in chosen if name in values]
-        found += told[0] if all(told) else []
+        told = [idle(values).get(name, "") for values in chosen if name in values]
+        found += told[:1] if all(told) else []
     return found
 
 
 def _unjudged(values: Mapping[str, Any]) -> list[str]:
     """Say so where there is no validation part to judge on."""
-    now = defaults(DATA[1]) | dict(values)
+    now = defaults(SPLIT) | dict(values)
     size = "n_valid" if now["split"] == "leave_last" else "valid_fraction"
     return [f"a sweep judges on the validation part, but {size} is 0: set it above 0"] * (not now[size])
 

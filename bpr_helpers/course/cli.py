@@ -14,7 +14,10 @@ from typing import Any, NoReturn
 
 import click
 
-from bpr_helpers.parameters import NOTEBOOKS, faults, fields, from_text, idle, nearest, resolve
+from bpr_helpers.course.parameters import NOTEBOOKS, faults, fields, from_text, idle
+from bpr_helpers.course.paths import resolve
+from bpr_helpers.course.series import KCORE
+from bpr_helpers.settings import nearest
 
 EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -54,9 +57,9 @@ def run_command(
     """
     values, found = _collect(pairs, files, run_dir)
     stages, unknown = _stages(only, first)
-    found += unknown + faults(values) + _no_notebooks(notebooks)
+    found += [*unknown, *faults(values).values(), *_no_notebooks(notebooks)]
     if not found:
-        found = idle(values) + _left_out(values, stages) + _missing_files(values, stages)
+        found = [*idle(values).values(), *_left_out(values, stages), *_missing_files(values, stages)]
     if found:
         _refuse(found)
     if parent:
@@ -82,7 +85,7 @@ def sweep_command(
     SWEEP.YAML holds `fixed` parameters, one of `grid`, `random` and `list`, and `seeds`, `metric` and `part`.
     Exit codes as for `bpr run`; 1 when a run failed.
     """
-    from bpr_helpers.sweep_plan import read_sweep
+    from bpr_helpers.course.sweep_plan import read_sweep
 
     content, found = read_yaml(file)
     sweep, wrong = (None, []) if found else read_sweep(content, report_test)
@@ -99,14 +102,14 @@ def sweep_command(
 @click.argument("folder", metavar="SWEEP-FOLDER")
 def table_command(folder: str) -> None:
     """Gather a sweep in one table (CSV and Parquet), a figure and an HTML page, written into its folder."""
-    from bpr_helpers import sweep_table
+    from bpr_helpers.course import sweep_table
 
     _guarded(lambda: click.echo(sweep_table.write(Path(folder))))
 
 
 def _run(values: dict[str, Any], stages: list[str], how: dict[str, bool], notebooks: str | None) -> None:
-    from bpr_helpers import runs
-    from bpr_helpers.artifacts import RunFolder
+    from bpr_helpers.course import runs
+    from bpr_helpers.course.run_folder import RunFolder
 
     where = Path(notebooks) if notebooks else None
     if not runs.run(values, stages, notebooks=where, **how):
@@ -117,7 +120,7 @@ def _run(values: dict[str, Any], stages: list[str], how: dict[str, bool], notebo
 def _sweep(
     sweep: Any, run_dir: str, workers: int | None, scheduler: str, report_test: bool, notebooks: str | None
 ) -> None:
-    from bpr_helpers import runs, sweep_run, sweep_table
+    from bpr_helpers.course import runs, sweep_run, sweep_table
 
     folder, where = Path(run_dir).resolve(), Path(notebooks) if notebooks else None
     trials = sweep_run.run_sweep(sweep, folder, workers=workers, scheduler=scheduler, notebooks=where)
@@ -148,7 +151,7 @@ def _no_notebooks(folder: str | None) -> list[str]:
 
 def _guarded(work: Callable[[], None]) -> None:
     """Do the work with the kernels' environment set, and turn every way it can end into an exit code."""
-    from bpr_helpers import runs
+    from bpr_helpers.course import runs
 
     for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell in the background has SIGINT ignored
         signal.signal(number, signal.default_int_handler)  # so that a kernel is ended with its run
@@ -253,6 +256,6 @@ def _missing_files(values: dict[str, Any], stages: list[str]) -> list[str]:
     return [
         f"{name} {values[name]!r} is no file in {Path.cwd()}{nearest(values[name], named)}"
         for name in ("source", "items_source")
-        if stages[0] == "01_kcore_pruning" and values.get(name, "") not in named
+        if stages[0] == KCORE and values.get(name, "") not in named
         if not resolve(Path.cwd() / values[name]).is_file()
     ]

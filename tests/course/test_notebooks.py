@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from papermill import inspect_notebook
 
-from bpr_helpers.parameters import NOTEBOOKS
+from bpr_helpers.course.parameters import NOTEBOOKS
 
-FILES = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+FILES = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 MACHINE = re.compile(r"/tmp/|/home/|/root/|/Users/|[A-Z]:\\\\Users")
 
 

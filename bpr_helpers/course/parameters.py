@@ -1,0 +1,203 @@
+"""Every parameter of every notebook, once: name, type, range, default and help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+from bpr_helpers import settings
+from bpr_helpers.course.series import EVALUATION, KCORE, MODEL, SPLIT, TUNING
+from bpr_helpers.settings import BPRSettings, Checked, builtin_type, nearest
+
+
+class Parameters(Checked):
+    """What all notebooks declare."""
+
+    run_dir: str = Field("runs/default", min_length=1, description="folder of this run's outputs")
+
+
+class KCoreParameters(Parameters):
+    """Which data, and how much of it is kept."""
+
+    source: str = Field("ml-100k", min_length=1, description="MovieLens name, synthetic, or your own file")
+    user_column: str = Field("user_id", min_length=1, description="column of users in your own file")
+    item_column: str = Field("item_id", min_length=1, description="column of items in your own file")
+    timestamp_column: str = Field("timestamp", description="column of times in your own file")
+    rating_column: str = Field("rating", description="column of ratings in your own file")
+    timestamp_unit: Literal["s", "ms", "us", "ns"] = Field("s", description="unit of integer timestamps")
+    min_rating: float = Field(0.0, description="smallest rating that counts as an interaction")
+    items_source: str = Field("", description='file of titles; "" for those that come with source')
+    drop_unknown_titles: bool = Field(True, description='drop items titled "unknown" (movie 267)')
+    user_k: int = Field(6, ge=1, description="smallest number of interactions kept per user")
+    item_k: int = Field(6, ge=1, description="smallest number of interactions kept per item")
+
+
+class SplitParameters(Parameters):
+    """Which interactions are kept for validation and test."""
+
+    split: Literal["per_user", "leave_last", "global_time"] = Field("per_user", description="protocol")
+    test_fraction: float = Field(0.1, gt=0, lt=1, description="test share (per_user, global_time)")
+    valid_fraction: float = Field(0.1, ge=0, lt=1, description="validation share of what test leaves")
+    n_test: int = Field(1, ge=1, description="test interactions per user (leave_last)")
+    n_valid: int = Field(1, ge=0, description="validation interactions per user (leave_last)")
+    ties: Literal["shuffle", "item", "row"] = Field("shuffle", description="order within equal timestamps")
+    split_seed: int = Field(0, ge=0, lt=2**32, description="seed of that order")
+
+
+class BPRParameters(BPRSettings, Parameters):
+    """The model and its training."""
+
+
+class EvaluationParameters(Parameters):
+    """How the ranking is judged."""
+
+    k: int = Field(10, ge=1, description="cut-off of the ranking")
+    candidates: Literal["all", "uniform", "popularity"] = Field("all", description="items that are ranked")
+    n_candidates: int = Field(100, ge=1, description="candidates per test item (uniform, popularity)")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
+
+
+class TuningParameters(Parameters):
+    """Where the table of a sweep comes from."""
+
+    run_sweep: bool = Field(False, description="run the sweep instead of reading its tracked table")
+
+
+NOTEBOOKS: dict[str, type[Parameters]] = {
+    KCORE: KCoreParameters,
+    SPLIT: SplitParameters,
+    MODEL: BPRParameters,
+    EVALUATION: EvaluationParameters,
+    TUNING: TuningParameters,
+}
+
+# A parameter that only acts together with some values of another one.
+ACTS_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
+    "test_fraction": ("split", ("per_user", "global_time")),
+    "valid_fraction": ("split", ("per_user", "global_time")),
+    "n_test": ("split", ("leave_last",)),
+    "n_valid": ("split", ("leave_last",)),
+    "ties": ("split", ("per_user", "leave_last")),
+    "alpha": ("sampler", ("popularity",)),
+    "temperature": ("sampler", ("weighted",)),
+    "n_candidates": ("candidates", ("uniform", "popularity")),
+}
+
+
+def fields(notebooks: Iterable[str] = NOTEBOOKS) -> dict[str, FieldInfo]:
+    """Give every parameter that some of the notebooks declare, by name."""
+    return {name: field for book in notebooks for name, field in NOTEBOOKS[book].model_fields.items()}
+
+
+def defaults(notebook: str) -> dict[str, Any]:
+    """Give the values with which a notebook runs when nobody sets any."""
+    return NOTEBOOKS[notebook].model_validate({}).model_dump()
+
+
+def check(notebook: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the parameters of one notebook, as its first cell after them does.
+
+    Parameters
+    ----------
+    notebook : name of the notebook
+    values : anything that holds the declared names, `globals()` in a notebook; other names are ignored
+
+    Returns
+    -------
+    dict
+        the declared names with their values
+
+    Raises
+    ------
+    ValueError
+        one sentence that lists every value of a wrong type or out of range and every contradiction.
+    """
+    declared = NOTEBOOKS[notebook].model_fields
+    chosen = {name: values[name] for name in declared if name in values}
+    if found := faults(chosen, [notebook]):
+        raise ValueError(f"{notebook} cannot run with these parameters: {'; '.join(found.values())}.")
+    return NOTEBOOKS[notebook].model_validate(chosen).model_dump()
+
+
+def per_notebook(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Hand every notebook the values that it declares, the rest being its defaults."""
+    return {
+        notebook: model(**{n: v for n, v in values.items() if n in model.model_fields}).model_dump()
+        for notebook, model in NOTEBOOKS.items()
+    }
+
+
+def faults(values: Mapping[str, Any], notebooks: Iterable[str] = NOTEBOOKS) -> dict[str, str]:
+    """Say what is wrong with values for the series: names, types, ranges, contradictions.
+
+    Parameters
+    ----------
+    values : the parameters that were set, of any of the notebooks
+    notebooks : the notebooks that are to run together
+
+    Returns
+    -------
+    dict
+        name -> clause, empty if nothing is wrong; of values that contradict each other, the first has it
+    """
+    known = fields(notebooks)
+    found = {
+        name: f"no notebook has a parameter {name}{nearest(name, known)}"
+        for name in values
+        if name not in known
+    }
+    for notebook in notebooks:
+        found |= settings.faults(NOTEBOOKS[notebook], values)
+    return found or _contradictions({name: field.default for name, field in known.items()} | dict(values))
+
+
+def idle(values: Mapping[str, Any]) -> dict[str, str]:
+    """Name the values that were set but cannot act, such as n_test with another split than leave_last.
+
+    Returns
+    -------
+    dict
+        name -> clause
+    """
+    now = {name: field.default for name, field in fields().items()} | dict(values)
+    return {
+        name: f"{name} has no effect with {other}={now[other]!r}: leave it out or set {other} to "
+        + " or ".join(map(repr, acting))
+        for name, (other, acting) in ACTS_WITH.items()
+        if name in values and now[other] not in acting
+    }
+
+
+def from_text(name: str, value: Any) -> Any:
+    """Turn the text of a command line into the number or truth value that the parameter's type asks for.
+
+    Text that is no such value, and anything but text, comes back as it is, for `faults` to name.
+    """
+    field = fields().get(name)
+    if field is None or not isinstance(value, str) or builtin_type(field) is str:
+        return value
+    try:
+        if builtin_type(field) is bool:
+            return {"true": True, "false": False}[value.lower()]
+        return int(value) if builtin_type(field) is int else float(value)
+    except (KeyError, ValueError):
+        return value
+
+
+def _contradictions(now: Mapping[str, Any]) -> dict[str, str]:
+    """Name the values that are right alone and wrong together."""
+    found = {}
+    valid = "n_valid" if now.get("split") == "leave_last" else "valid_fraction"
+    if now.get("patience", 0) > 0 and now.get(valid) == 0:
+        found["patience"] = (
+            f"patience={now['patience']} needs a validation part, but {valid} is 0: set one of the two"
+        )
+    used: dict[str, str] = {}
+    for name in (f"{kind}_column" for kind in ("user", "item", "timestamp", "rating")):
+        if now.get(name) and now[name] in used.values():
+            found[name] = f"column {now[name]!r} is named for two purposes"
+        used[name] = now.get(name, "")
+    return found

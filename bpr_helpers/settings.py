@@ -1,0 +1,103 @@
+"""BPR's settings: name, range, default and help of each, and what is wrong with values, in sentences."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+
+class Checked(BaseModel):
+    """Named values with types and ranges that hold: nothing is converted, and no other name is taken."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class BPRSettings(Checked):
+    """What a BPR is made with."""
+
+    dim: int = Field(64, ge=1, description="latent dimension")
+    l2_user: float = Field(0.109, ge=0, description="L2 strength of the user vector")
+    l2_pos: float = Field(0.0186, ge=0, description="L2 strength of the positive item's vector")
+    l2_neg: float = Field(0.0457, ge=0, description="L2 strength of the negative items' vectors")
+    l2_bias: float = Field(0.0, ge=0, description="L2 strength of the item biases")
+    item_bias: bool = Field(True, description="give every item a bias")
+    sampler: Literal["uniform", "popularity", "hard", "shared", "weighted"] = Field(
+        "weighted", description="how negatives are drawn"
+    )
+    n_negatives: int = Field(
+        0, ge=0, description="negatives per positive, or per batch where shared; 0 for the usual number"
+    )
+    temperature: float = Field(0.564, gt=0, description="softness of the negatives' weights (weighted)")
+    alpha: float = Field(0.5, ge=0, description="exponent of popularity (popularity)")
+    recency: float = Field(7.01, ge=0, description="how much more a late positive counts; 0 for all alike")
+    epochs: int = Field(40, ge=1, description="largest number of epochs")
+    batch_size: int = Field(1024, ge=1, description="positives per step")
+    optimizer: Literal["adagrad", "adam", "adamw", "rmsprop", "sgd"] = Field(
+        "adagrad", description="Keras optimizer"
+    )
+    learning_rate: float = Field(0.0527, gt=0, description="its step size")
+    init_scale: float = Field(0.0369, gt=0, description="standard deviation of the initial vectors")
+    patience: int = Field(5, ge=0, description="epochs without a better validation NDCG; 0 for all epochs")
+    averaging: float = Field(
+        0.8, ge=0, lt=1, description="decay of the running average of weights; 0 for none"
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Suggest the name that was probably meant, as the end of a sentence ("" if none is near)."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def builtin_type(field: FieldInfo) -> type:
+    """Give the builtin type that a notebook's cell writes for the field."""
+    options = get_args(field.annotation)
+    return type(options[0]) if options else field.annotation  # type: ignore[return-value]
+
+
+def faults(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, str]:
+    """Say what is wrong with each value that a model declares: type and range.
+
+    Parameters
+    ----------
+    model : the pydantic model that declares them
+    values : name -> value; names that the model does not declare are ignored
+
+    Returns
+    -------
+    dict
+        name -> clause, in the order of `values`; empty if nothing is wrong
+    """
+    declared = model.model_fields
+    try:
+        model(**{name: value for name, value in values.items() if name in declared})
+    except ValidationError as error:
+        wrong = {str(fault["loc"][0]) for fault in error.errors()}
+        return {n: _clause(n, declared[n], value) for n, value in values.items() if n in wrong}
+    return {}
+
+
+def _clause(name: str, field: FieldInfo, value: Any) -> str:
+    hint = nearest(value, get_args(field.annotation)) if isinstance(value, str) else ""
+    return f"{name} must be {_expected(field)}, not {value!r}{hint}"
+
+
+def _expected(field: FieldInfo) -> str:
+    if options := get_args(field.annotation):
+        return "one of " + ", ".join(options)
+    kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    words = {
+        "ge": "at least",
+        "gt": "above",
+        "le": "at most",
+        "lt": "below",
+        "min_length": "of length at least",
+    }
+    limits = [f"{words[key]} {limit}" for rule in field.metadata for key, limit in asdict(rule).items()]
+    return " ".join([kinds[builtin_type(field)], " and ".join(limits)]).strip()
