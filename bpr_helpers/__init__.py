@@ -1,6 +1,6 @@
 """The tested helpers of a notebook course on Bayesian Personalized Ranking.
 
-The science, in the order in which data flows: movielens, synthetic, data, matrix, pruning, splitting,
+The science, in the order in which data flows: files, movielens, synthetic, data, matrix, pruning, splitting,
 metrics, ranking, significance, evaluation, settings, sampling, model, training, bpr, baselines, recommend,
 plots. A module imports only modules that stand before it. What runs the notebooks is in `course`, of which
 the science imports nothing.

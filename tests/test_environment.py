@@ -30,7 +30,8 @@ def declared() -> dict[str, SpecifierSet]:
 def conda() -> tuple[dict[str, str], dict[str, str]]:
     """environment.yml's ranges, those that conda resolves and those that pip does."""
     entries = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
-    specs = dict(entry.split(" ", 1) for entry in entries if isinstance(entry, str))
+    pairs = (entry.split(" ", 1) for entry in entries if isinstance(entry, str))
+    specs = {canonicalize_name(name): spec for name, spec in pairs}
     [from_pip] = [entry["pip"] for entry in entries if isinstance(entry, dict)]
     assert from_pip[-1] == "-e ."
     requirements = [Requirement(line) for line in from_pip[:-1]]
