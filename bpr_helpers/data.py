@@ -130,9 +130,10 @@ def _own_interactions(path: Path, names: list[str], unit: str) -> pd.DataFrame:
     _require(source, [column for our, column in columns.items() if our not in optional], columns.values())
     present = {our: column.name for our, column in columns.items() if column.name in source.names}
     text = {present[our]: MISSING for our in ("user_id", "item_id")}
-    if "timestamp" in columns and "timestamp" not in present:
-        _refuse_hidden_times(source, [*present.values()])
-    table = source.read([*present.values()], text)
+    untimed = "timestamp" in columns and "timestamp" not in present
+    others = [name for name in source.names if source.names.count(name) == 1 and untimed]
+    table = source.read([*dict.fromkeys([*present.values(), *others])], text)
+    _refuse_hidden_times(path, table.drop(columns=[*present.values()]).head(_LOOKED_AT))
     frame = {our: _ids(path, table[present[our]]) for our in ("user_id", "item_id")}
     if "rating" in present:
         frame["rating"] = _ratings(path, table[present["rating"]])
@@ -146,7 +147,9 @@ def _require(source: Table, needed: Collection[_Column], asked: Collection[_Colu
     taken = {column.name for column in asked}
     free = [name for name in source.names if name not in taken]
     absent = [column for column in asked if column.name not in source.names]
-    near = {column.parameter: _near(column, free) for column in absent}
+    near: dict[str, str] = {}
+    for column in absent:
+        near[column.parameter] = _near(column, [name for name in free if name not in near.values()])
     # The times are optional under their default name, unless a column looks like them.
     told = [c for c in absent if c in needed or (c.ours == "timestamp" and near[c.parameter])]
     if not told:
@@ -175,16 +178,12 @@ def _near(column: _Column, names: list[str]) -> str:
     return ""
 
 
-def _refuse_hidden_times(source: Table, known: list[str]) -> None:
+def _refuse_hidden_times(path: Path, others: pd.DataFrame) -> None:
     """Refuse to load without times what has a column that reads like times under another name."""
-    others = [name for name in source.names if name and name not in known and source.names.count(name) == 1]
-    if not others:
-        return
-    head = source.read(others, {}).head(_LOOKED_AT)
-    times = [str(name) for name in head if _reads_like_times(head[name])]
+    times = [str(name) for name in others if _reads_like_times(others[name])]
     if times:
         raise ValueError(
-            f"{source.path}: no column 'timestamp' (timestamp_column), but {times[0]!r} reads like times; "
+            f"{path}: no column 'timestamp' (timestamp_column), but {times[0]!r} reads like times; "
             f"try timestamp_column={times[0]!r}, or timestamp_column='' to load no times."
         )
 

@@ -112,7 +112,7 @@ def _explained(path: Path) -> Iterator[None]:
             f"{' '.join(around.decode('latin-1').split())!r}; save it as UTF-8, in Python "
             f"pandas.read_csv({path.name!r}, encoding='latin-1').to_csv('utf8.csv', index=False)."
         ) from None
-    except (EOFError, OSError, zlib.error, pa.ArrowException) as error:
+    except (EOFError, OSError, zlib.error, pa.ArrowException, json.JSONDecodeError) as error:
         named = "Parquet" if path.is_dir() else _named_kind(path)
         what = str(error).strip().split("\n")[0]
         raise ValueError(
@@ -267,6 +267,8 @@ def _text(path: Path, wanted: Collection[str]) -> Table:
     if known:
         return known
     names = rows[0]
+    if lines[0].count('"') % 2 and separator != "::" and not _is_data(names, wanted):
+        raise ValueError(_never_closed(path, "the header"))
     if not _is_data(names, wanted):
         return Table(path, names, lambda *what: _read_rows(path, separator, names, True, *what))
     if _is_grouplens(rows, separator):
@@ -435,8 +437,12 @@ def _what_is_wrong(path: Path, error: str, header: bool) -> str:
     if opened:
         row = int(opened[1]) + 1 - header
         where = f"row {row} below the header" if row else "the header"
-        return f"{path} is not well-formed CSV: a quotation mark opened in {where} is never closed."
+        return _never_closed(path, where)
     return f"{path} is not well-formed CSV ({error.strip()})."
+
+
+def _never_closed(path: Path, where: str) -> str:
+    return f"{path} is not well-formed CSV: a quotation mark opened in {where} is never closed."
 
 
 def _without_empty_end(path: Path, table: pd.DataFrame) -> pd.DataFrame:

@@ -212,11 +212,11 @@ MOVIELENS = {
         content="e35e2a98b75133d74b9778a338b7e75486ed4e8693a7a8042b5568899074e967",
         titles="1d80965954f04aa72bb06eb4db5f5ebd451f32b5d83dadcf176da679a0ff112f",
     ),
-    "ml-latest-small": MovieLens((_ML_LATEST_SMALL,), varies=True),
     "ml-1m": MovieLens((_ML_1M,)),
     "ml-20m": MovieLens((_ML_20M,)),
     "ml-25m": MovieLens((_ML_25M,)),
     "ml-32m": MovieLens((_ML_32M,)),
+    "ml-latest-small": MovieLens((_ML_LATEST_SMALL,), varies=True),
 }
 
 
