@@ -134,7 +134,7 @@ def read_movies_dat(file: IO[bytes]) -> pd.DataFrame:
 
 def read_movies_csv(file: IO[bytes]) -> pd.DataFrame:
     """Read titles as the later sets have them: movieId, title and genres below a header."""
-    rows = list(csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), restval=""))
+    rows = list(csv.DictReader(io.StringIO(file.read().decode("utf-8-sig"), newline=""), restval=""))
     return _items([r["movieId"] for r in rows], [r["title"] for r in rows], [r["genres"] for r in rows])
 
 
@@ -374,10 +374,13 @@ def _read_copy(path: Path, archive: Archive, table: str) -> pd.DataFrame:
     }[table]
     try:
         with (_in_folder if path.is_dir() else _in_zip)(path, member) as file:
-            return read(file)
+            frame = read(file)
     # What zipfile, csv, pandas and NumPy raise at hostile or damaged content; RuntimeError: it is encrypted.
     except (zipfile.BadZipFile, zlib.error, EOFError, LookupError, csv.Error, RuntimeError, OverflowError):
         raise ValueError(f"not an archive with a readable {member}") from None
+    if frame.empty:
+        raise ValueError(f"its {member} is empty")
+    return frame
 
 
 @contextmanager
