@@ -155,7 +155,9 @@ def _require(source: Table, needed: Collection[_Column], asked: Collection[_Colu
     if not told:
         return
     what = " and ".join(f"no column {column.name!r} ({column.parameter})" for column in told)
-    shown = ", ".join(map(repr, source.names[:20])) + (", ..." if len(source.names) > 20 else "")
+    shown = ", ".join(repr(name[:60]) for name in source.names[:20]) + (
+        ", ..." if len(source.names) > 20 else ""
+    )
     tries = [f"{c.parameter}={near[c.parameter]!r}" for c in told if near[c.parameter]]
     advice = f"; try {', '.join(tries)}" if tries else ""
     if any(column.ours == "timestamp" for column in told):
@@ -329,7 +331,8 @@ def _ids(path: Path, column: pd.Series) -> pd.Series:
     name = str(column.name)
     _refuse(path, name, column.isna(), "the id is missing")
     if pd.api.types.is_float_dtype(column):
-        _refuse(path, name, column % 1 != 0, "an id must be an integer or a string")
+        bad = (column % 1 != 0) | (column.abs() >= 2**63)
+        _refuse(path, name, bad, "an id must be an integer or a string")
     if pd.api.types.is_numeric_dtype(column) and column.min() >= -(2**63) and column.max() < 2**63:
         return column.astype(np.int64)
     codes, ids = pd.factorize(column.astype("str").str.strip())
@@ -395,10 +398,10 @@ def _warn_of_wrong_unit(path: Path, column: pd.Series, times: pd.Series, unit: s
     in_1970, at_once = last.year == 1970, len(times) > 100 and last - first < pd.Timedelta("1min")
     if in_1970 or at_once:
         days = column.between(19000101, 21001231).all() and (column % 100).between(1, 31).all()
-        hint = "as dates like 20240131 do: write them as 2024-01-31" if days else "is timestamp_unit right"
+        hint = "as dates like 20240131 do: write them as 2024-01-31." if days else "is timestamp_unit right?"
         warnings.warn(
             f"{path}, column {str(column.name)!r}: read in {unit!r}, its {len(times):,} times go from "
-            f"{first} to {last}; {hint}.",
+            f"{first} to {last}; {hint}",
             UserWarning,
             stacklevel=5,
         )

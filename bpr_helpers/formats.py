@@ -322,8 +322,8 @@ def _is_data(first: list[str], wanted: Collection[str]) -> bool:
 
 
 def _is_grouplens(rows: list[list[str]], separator: str) -> bool:
-    """Tell u.data and ratings.dat: user, item, a rating up to 5, seconds since 1970."""
-    return separator in ("\t", "::") and all(
+    """Tell u.data (with blanks, too, as pasted) and ratings.dat: user, item, a rating up to 5, seconds."""
+    return separator in ("\t", "::", " ") and all(
         len(row) == 4
         and all(_INTEGER.fullmatch(row[place]) for place in (0, 1, 3))
         and re.fullmatch(r"[0-5](\.[05])?", row[2])
@@ -350,7 +350,7 @@ def _known_titles(path: Path, rows: list[list[str]], separator: str) -> Table | 
         if _is_grouplens(rows, separator) or any(_NUMBER.fullmatch(row[-1]) for row in rows):
             return None
         read = read_movies_dat
-    elif separator == "," and rows[0] == ["movieId", "title", "genres"]:
+    elif rows[0] == ["movieId", "title", "genres"] and all(_INTEGER.fullmatch(row[0]) for row in rows[1:]):
         read = read_movies_csv
     else:
         return None

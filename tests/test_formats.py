@@ -49,7 +49,9 @@ def test_any_separator_with_a_header(separator: str, name: str, tmp_path: Path) 
     )
 
 
-@pytest.mark.parametrize(("name", "separator"), [("u.data", "\t"), ("ratings.dat", "::"), ("u1.base", "\t")])
+@pytest.mark.parametrize(
+    ("name", "separator"), [("u.data", "\t"), ("ratings.dat", "::"), ("u1.base", "\t"), ("u.data", " ")]
+)
 def test_grouplens_files_without_a_header(name: str, separator: str, tmp_path: Path) -> None:
     text = "".join(separator.join(map(str, row)) + "\n" for row in ROWS)
     pd.testing.assert_frame_equal(load_interactions(put(tmp_path, name, text)), LOADED)
@@ -71,6 +73,8 @@ def test_grouplens_titles_as_they_are(tmp_path: Path) -> None:
     movies = put(tmp_path, "movies.csv", text)
     for column in ("movieId", "item_id"):
         assert load_items(movies, item_column=column).to_numpy().tolist() == expected
+    own = put(tmp_path, "movies.csv", "movieId,title,genres\na1,Film (1995),Drama\n")
+    assert load_items(own).to_numpy().tolist() == [["a1", "Film (1995)", pd.NA, "Drama"]]
 
 
 def test_other_files_without_a_header_get_the_sentence_that_adds_names(tmp_path: Path) -> None:
