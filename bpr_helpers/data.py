@@ -108,38 +108,47 @@ def load_interactions(
     if source in MOVIELENS or source == "synthetic":
         return interactions
     interactions = _fold(str(source), interactions)
-    interactions.attrs["read"] = _in_words(str(source), interactions)
+    interactions.attrs["read"] = _in_words(interactions)
     return interactions
 
 
 def _own_interactions(path: Path, names: list[str], unit: str) -> pd.DataFrame:
     """Read the reader's own file; `names` are its columns of users, items, times and ratings."""
-    roles = ("user", "item", "timestamp", "rating")
-    ours = ("user_id", "item_id", "timestamp", "rating")
-    columns = {
-        our: _Column(our, name, f"{role}_column", _WORDS[our])
-        for our, name, role in zip(ours, names, roles, strict=True)
-        if name or our in ("user_id", "item_id")
-    }
-    given = [column.name for column in columns.values()]
-    if len(set(given)) < len(given):
-        raise ValueError(f"{path}: two of the columns {', '.join(map(repr, given))} are the same.")
-    source = open_table(path, given)
+    columns = _asked_columns(path, names)
+    source = open_table(path, [column.name for column in columns.values()])
     # A timestamp or a rating may be missing, but not under a name that somebody has typed.
-    optional = [our for our in ("timestamp", "rating") if our in columns and not columns[our].typed]
-    _require(source, [column for our, column in columns.items() if our not in optional], columns.values())
+    needed = [c for c in columns.values() if c.typed or c.ours in ("user_id", "item_id")]
+    _require(source, needed, columns.values())
     present = {our: column.name for our, column in columns.items() if column.name in source.names}
-    text = {present[our]: MISSING for our in ("user_id", "item_id")}
-    untimed = "timestamp" in columns and "timestamp" not in present
-    others = [name for name in source.names if source.names.count(name) == 1 and untimed]
-    table = source.read([*dict.fromkeys([*present.values(), *others])], text)
-    _refuse_hidden_times(path, table.drop(columns=[*present.values()]).head(_LOOKED_AT))
+    table = _read_present(source, present, untimed="timestamp" in columns and "timestamp" not in present)
     frame = {our: _ids(path, table[present[our]]) for our in ("user_id", "item_id")}
     if "rating" in present:
         frame["rating"] = _ratings(path, table[present["rating"]])
     if "timestamp" in present:
         frame["timestamp"] = _timestamps(path, table[present["timestamp"]], unit)
     return pd.DataFrame(frame)
+
+
+def _asked_columns(path: Path, names: list[str]) -> dict[str, _Column]:
+    roles = {"user_id": "user", "item_id": "item", "timestamp": "timestamp", "rating": "rating"}
+    columns = {
+        ours: _Column(ours, name, f"{role}_column", _WORDS[ours])
+        for (ours, role), name in zip(roles.items(), names, strict=True)
+        if name or ours in ("user_id", "item_id")
+    }
+    given = [column.name for column in columns.values()]
+    if len(set(given)) < len(given):
+        raise ValueError(f"{path}: two of the columns {', '.join(map(repr, given))} are the same.")
+    return columns
+
+
+def _read_present(source: Table, present: dict[str, str], untimed: bool) -> pd.DataFrame:
+    """Read the columns that are there; where the times are not, look for them in the others, too."""
+    others = [name for name in source.names if source.names.count(name) == 1 and untimed]
+    text = {present[ours]: MISSING for ours in ("user_id", "item_id")}
+    table = source.read([*dict.fromkeys([*present.values(), *others])], text)
+    _refuse_hidden_times(source.path, table.drop(columns=[*present.values()]).head(_LOOKED_AT))
+    return table
 
 
 def _require(source: Table, needed: Collection[_Column], asked: Collection[_Column]) -> None:
@@ -203,8 +212,8 @@ def _reads_like_times(column: pd.Series) -> bool:
     return bool(values.astype("str").str.match(r"\d{4}-\d\d-\d\d([T ]\d\d:|$)").all())
 
 
-def _in_words(source: str, interactions: pd.DataFrame) -> str:
-    words = f"{source}: {len(interactions):,} interactions"
+def _in_words(interactions: pd.DataFrame) -> str:
+    words = f"{len(interactions):,} interactions"
     if "timestamp" not in interactions:
         return f"{words} without times"
     first, last = interactions["timestamp"].min(), interactions["timestamp"].max()
