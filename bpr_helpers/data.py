@@ -344,8 +344,11 @@ def _ids(path: Path, column: pd.Series) -> pd.Series:
         _refuse(path, name, bad, "an id must be an integer or a string")
     if pd.api.types.is_numeric_dtype(column) and column.min() >= -(2**63) and column.max() < 2**63:
         return column.astype(np.int64)
-    codes, ids = pd.factorize(column.astype("str").str.strip())
-    names = pd.Series(ids, dtype="str")
+    try:
+        codes, ids = pd.factorize(column)
+    except TypeError:  # lists, say, in a Parquet file
+        raise ValueError(f"{path}, column {name!r}: an id must be an integer or a string.") from None
+    names = pd.Series(ids).astype("str").str.strip()  # once for each id, not for each row
     _refuse(path, name, (names == "").to_numpy()[codes], "the id is missing")
     broken = names.str.contains("\n", regex=False).to_numpy()[codes]
     _refuse(path, name, broken, "the id goes over several lines; a quotation mark may have been left open")

@@ -109,8 +109,8 @@ def _explained(path: Path) -> Iterator[None]:
         around = error.object[max(0, error.start - 20) : error.end + 20]
         raise ValueError(
             f"{path} is not UTF-8 but probably Latin-1 (Windows-1252), as at "
-            f"{' '.join(around.decode('latin-1').split())!r}; save it as UTF-8, in Python "
-            f"pandas.read_csv({path.name!r}, encoding='latin-1').to_csv('utf8.csv', index=False)."
+            f"{' '.join(around.decode('latin-1').split())!r}; save it as UTF-8, with pathlib "
+            f"Path('utf8.csv').write_text(Path({path.name!r}).read_text('latin-1'), 'utf-8')."
         ) from None
     except (EOFError, OSError, zlib.error, pa.ArrowException, json.JSONDecodeError) as error:
         named = "Parquet" if path.is_dir() else _named_kind(path)
@@ -127,6 +127,11 @@ def _kind(path: Path) -> str:
         raise ValueError(f"{path}: no such file; give a CSV or Parquet file, 'synthetic', or one of {known}.")
     name = path.name.lower()
     named = _named_kind(path)
+    if name.endswith(".zip"):
+        raise ValueError(
+            f"{path} is an archive; unpack it, or where it is a MovieLens set, give the set's name, such as "
+            f"{path.stem!r}."
+        )
     if named != "Parquet" and not name.removesuffix(".gz").endswith(TEXT_ENDINGS):
         raise ValueError(
             f"{path}: its name must end in .csv, .csv.gz or .parquet (or, for text, in "

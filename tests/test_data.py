@@ -185,6 +185,8 @@ def test_ids_are_integers_only_where_nothing_is_lost(tmp_path: Path) -> None:
     broken = write(tmp_path, "broken.parquet", large.assign(item_id=[1.0, 2.5]))
     with pytest.raises(ValueError, match=r"column 'item_id', row 2 .*must be an integer or a string"):
         load_interactions(broken)
+    with pytest.raises(ValueError, match=r"column 'item_id': an id must be an integer or a string"):
+        load_interactions(write(tmp_path, "lists.parquet", large.assign(item_id=[[1], [2]])))
     with pytest.raises(ValueError, match=r"column 'item_id', row 1 .*must be an integer or a string"):
         load_interactions(write(tmp_path, "broken.parquet", large.assign(item_id=[2.0**63, 2.0])))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -144,10 +145,13 @@ def test_bare_commas_at_the_end_are_dropped_and_counted(tmp_path: Path) -> None:
 
 
 def test_encodings_are_called_by_their_names(tmp_path: Path) -> None:
-    for line in ("José", "x" * 100_000 + "\nJosé"):
+    for line in ("José", "x" * 100_000 + ",1\nJosé"):
         (tmp_path / "own.csv").write_bytes(f"user_id,item_id\n{line},2\n".encode("latin-1"))
-        with pytest.raises(ValueError, match=r"probably Latin-1 .*'.*José.*'; .*encoding='latin-1'"):
+        with pytest.raises(ValueError, match=r"probably Latin-1 .*'.*José.*'; .* with pathlib ") as error:
             load_interactions(tmp_path / "own.csv")
+        with contextlib.chdir(tmp_path):
+            eval(str(error.value).split(" with pathlib ")[1].removesuffix("."))
+        assert load_interactions(tmp_path / "utf8.csv")["user_id"].iloc[-1] == "José"
     (tmp_path / "own.csv").write_bytes("user_id,item_id\n1,2\n".encode("utf-16"))
     with pytest.raises(ValueError, match="is UTF-16 text; save it as UTF-8"):
         load_interactions(tmp_path / "own.csv")
@@ -195,6 +199,8 @@ def test_a_folder_of_parts(tmp_path: Path) -> None:
 def test_a_folder_without_parts_says_what_else_is_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is a folder without Parquet files"):
         load_interactions(tmp_path)
+    with pytest.raises(ValueError, match=r"is an archive; unpack it, or .*such as 'ml-latest-small'"):
+        load_interactions(put(tmp_path, "ml-latest-small.zip", "x"))
     put(tmp_path, "ratings.csv", "x")
     with pytest.raises(ValueError, match=r"name one of its files, such as .*ratings\.csv"):
         load_interactions(tmp_path)
