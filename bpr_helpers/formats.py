@@ -92,10 +92,10 @@ def open_table(path: Path, wanted: Collection[str]) -> Table:
     if path.is_dir():
         parts = _parts(path)
         with _explained(path):
-            return _parquet(path, parts)
+            return _parquet(path, parts, wanted)
     kind = _kind(path)
     with _explained(path):
-        return _parquet(path, [path]) if kind == "Parquet" else _text(path, wanted)
+        return _parquet(path, [path], wanted) if kind == "Parquet" else _text(path, wanted)
 
 
 @contextmanager
@@ -186,14 +186,20 @@ def _parts(folder: Path) -> list[Path]:
     return parts
 
 
-def _parquet(path: Path, parts: list[Path]) -> Table:
+def _parquet(path: Path, parts: list[Path], wanted: Collection[str]) -> Table:
+    """Take the columns that all parts have, and the wanted ones of the first, which the others must have."""
+    others = [set(_parquet_names(part)) for part in parts[1:]]
+    names = [
+        name for name in _parquet_names(parts[0]) if name in wanted or all(name in other for other in others)
+    ]
+
     def rows(columns: list[str], text: Mapping[str, list[str]]) -> pd.DataFrame:
         _refuse_larger(path, 8 * len(columns) * sum(pq.read_metadata(part).num_rows for part in parts))
         tables = [_read_parquet(part, columns) for part in parts]
         tables = [table for table in tables if len(table)] or tables[:1]
         return pd.concat(tables, ignore_index=True)
 
-    return Table(path, _parquet_names(parts[0]), rows)
+    return Table(path, names, rows)
 
 
 def _parquet_names(path: Path) -> list[str]:

@@ -191,6 +191,15 @@ def test_a_folder_of_parts(tmp_path: Path) -> None:
         (folder / other).write_bytes(b"x")
     loaded = load_interactions(folder).sort_values("user_id", ascending=False, ignore_index=True)
     pd.testing.assert_frame_equal(loaded, LOADED)
+    more = LOADED[["user_id", "item_id"]]
+    more.assign(note="x").to_parquet(folder / "part-3.parquet")
+    with pytest.raises(
+        ValueError, match=r"part-3.parquet: no column '(rating|timestamp)', which another part"
+    ):
+        load_interactions(folder)
+    with pytest.warns(UserWarning, match="3 repeated"):
+        loaded = load_interactions(folder, rating_column="", timestamp_column="")
+    assert len(loaded) == 3, "columns that only some parts have do no harm where nobody asks for them"
     LOADED[["user_id"]].to_parquet(folder / "part-3.parquet")
     with pytest.raises(ValueError, match=r"part-3.parquet: no column 'item_id', which another part"):
         load_interactions(folder)
