@@ -20,8 +20,8 @@ from implicit.cpu.als import AlternatingLeastSquares
 from implicit.evaluation import ranking_metrics_at_k
 from threadpoolctl import threadpool_limits
 
+from bpr_helpers import load_interactions, synthetic_interactions
 from bpr_helpers.baselines import IALS
-from bpr_helpers.data import load_interactions, synthetic_interactions
 from bpr_helpers.evaluation import evaluate
 from bpr_helpers.matrix import InteractionMatrix
 from bpr_helpers.ranking import mean_ndcg

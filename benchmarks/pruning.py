@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bpr_helpers.data import synthetic_interactions
+from bpr_helpers import synthetic_interactions
 from bpr_helpers.pruning import KCore, k_core
 
 SIZES = [(1_000, 1_700, 100_000), (6_000, 4_000, 1_000_000), (138_000, 27_000, 20_000_000)]

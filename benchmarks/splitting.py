@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from bpr_helpers.data import drop_unknown_titles, load_interactions, load_items, synthetic_interactions
+from bpr_helpers import drop_unknown_titles, load_interactions, load_items, synthetic_interactions
 from bpr_helpers.pruning import k_core
 from bpr_helpers.splitting import split_global_time, split_leave_last, split_per_user, split_report
 
