@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bpr_helpers.course.parameters import repository_root
+from bpr_helpers.course.paths import repository_root
 from bpr_helpers.course.sweep_plan import plan, read_sweep
 
 SWEEP = {"grid": {"dim": [16, 24, 32]}, "fixed": {"epochs": 10}}
