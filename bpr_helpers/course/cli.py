@@ -107,7 +107,7 @@ def table_command(folder: str) -> None:
     _guarded(lambda: click.echo(sweep_table.write(Path(folder))))
 
 
-def _run(values: dict[str, Any], stages: list[str], how: dict[str, bool], notebooks: str | None) -> None:
+def _run(values: dict[str, Any], stages: list[str], how: dict[str, Any], notebooks: str | None) -> None:
     from bpr_helpers.course import runs
     from bpr_helpers.course.run_folder import RunFolder
 

@@ -187,6 +187,56 @@ def test_interrupted_ends_the_kernel_and_says_so(series, tmp_path):
         os.kill(int(pid.read_text()), 0)
 
 
+def is_gone(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    try:
+        return state.read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_a_kernel_ends_with_the_process_that_started_it_even_when_that_is_killed(tmp_path):
+    """Called in a thread, as the workers of a sweep call it."""
+    pid = tmp_path / "pid"
+    wait = f"open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    program = (
+        "import sys, threading\nfrom pathlib import Path\nfrom bpr_helpers.course import runs\n"
+        "how = {'notebooks': Path(sys.argv[2]), 'quiet': True}\n"
+        f"given = {{'run_dir': sys.argv[1]}}, [{FIRST!r}]\n"
+        "threading.Thread(target=runs.run, args=given, kwargs=how).start()"
+    )
+    notebooks = write_series(tmp_path / "series", {FIRST: wait})
+    process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "run"), str(notebooks)])
+    wait_for(lambda: pid.exists() and pid.read_text())
+    process.kill()
+    process.wait()
+    wait_for(lambda: is_gone(int(pid.read_text())))
+
+
+def test_a_kernel_is_given_variables_that_its_starter_does_not_get(tmp_path, capfd):
+    asserted = "assert os.environ['OMP_NUM_THREADS'] == '3' and os.environ['PRICE'] == '$HOME $'"
+    notebooks = write_series(tmp_path / "series", {FIRST: asserted})
+    before = dict(os.environ)
+    given = {"OMP_NUM_THREADS": "3", "PRICE": "$HOME $"}
+    values = {"run_dir": str(tmp_path / "run")}
+    assert runs.run(values, [FIRST], notebooks=notebooks, environment=given, quiet=True) == [FIRST]
+    assert dict(os.environ) == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_kernel_is_the_interpreter_that_runs_whatever_else_is_called_python3(tmp_path, monkeypatch):
+    other = tmp_path / "jupyter" / "kernels" / "python3"
+    other.mkdir(parents=True)
+    spec = {"argv": ["/bin/false", "{connection_file}"], "display_name": "another", "language": "python"}
+    (other / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    notebooks = write_series(
+        tmp_path / "series", {FIRST: f"import sys; assert sys.executable == {sys.executable!r}"}
+    )
+    assert runs.run({"run_dir": str(tmp_path / "run")}, [FIRST], notebooks=notebooks) == [FIRST]
+
+
 def test_a_failing_notebook_is_named_and_kept(tmp_path, series):
     notebooks = write_series(
         tmp_path / "series", {FIRST: "print('so far')\nraise ValueError('first\\nlast line')"}
