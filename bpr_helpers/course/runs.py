@@ -108,15 +108,18 @@ def is_current(
     and its stage's outputs are as they were written and made from what its inputs are now. A notebook without
     a stage, which nothing is made from, must have seen the stages as they are now.
     """
+    executed = executed_notebook(folder, stage)
     try:
-        metadata = json.loads(executed_notebook(folder, stage).read_text("utf-8"))["metadata"]
+        if executed.is_symlink() or not executed.is_file():
+            return False
+        metadata = json.loads(executed.read_text("utf-8"))["metadata"]
         same = metadata["bpr"]["cells"] == _cells(_notebook(notebooks / f"{stage}.ipynb", lessons))
         if not same or not _equal(metadata["papermill"]["parameters"], values):
             return False
         if stage not in STAGES:
             return bool(metadata["bpr"]["stages"] == _stages(folder))
         found = folder.read(stage)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
     return _equal(found.manifest["parameters"], values) and all(found.intact(name) for name in found)
 
@@ -173,7 +176,10 @@ def _execute(
     running = target.with_name(f".{stage}.running.ipynb")
     cells = _cells(notebook)
     try:
+        if target.parent.is_symlink():  # a folder that somebody handed over must not write into another one
+            raise ValueError(f"{target.parent} is a link, and a run writes into no other folder: remove it")
         target.parent.mkdir(exist_ok=True)
+        running.unlink(missing_ok=True)  # left by a run that was killed, or a link
         node = _papermill(notebook, running, values, _kernel(environment), bar)
         if stage in STAGES and not _equal(folder.read(stage).manifest["parameters"], values):
             raise ValueError(f"its stage in {folder.path} has other parameters: it did not write it")

@@ -325,3 +325,43 @@ def test_the_summary_has_metrics_and_paths(series):
     text = runs.summary(RunFolder("done"), list(NOTEBOOKS))
     assert "ndcg@10" in text and "done/03_bpr_model/model.parquet" in text
     assert all(f"done/notebooks/{stage}.ipynb" in text for stage in NOTEBOOKS)
+
+
+# What follows are run folders as somebody could hand them over who means harm.
+
+
+def test_a_run_overwrites_nothing_that_a_folder_links_to(tmp_path, series):
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    folder = RunFolder(tmp_path / "run")
+    kept = runs.executed_notebook(folder, FIRST)
+    kept.parent.mkdir(parents=True)
+    kept.symlink_to(mine)
+    kept.with_name(f".{FIRST}.running.ipynb").symlink_to(mine)
+    assert runs.run({"run_dir": str(folder.path)}, [FIRST], notebooks=series) == [FIRST]
+    assert mine.read_text() == "mine" and not kept.is_symlink()
+
+
+def test_a_run_writes_into_no_folder_that_its_own_links_to(tmp_path, series):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    (folder.path / "notebooks").symlink_to(mine)
+    with pytest.raises(runs.Failed, match="notebooks is a link"):
+        runs.run({"run_dir": str(folder.path)}, [FIRST], notebooks=series)
+    assert not list(mine.iterdir())
+
+
+@pytest.mark.parametrize(
+    "content", ["null", "[]", "[" * 10**5, '{"metadata": 3}', '{"metadata": {"bpr": []}}']
+)
+def test_an_executed_notebook_that_breaks_its_reader_is_made_again(copy, series, content):
+    runs.executed_notebook(copy, FOURTH).write_text(content)
+    assert runs.run({"run_dir": str(copy.path)}, notebooks=series) == [FOURTH]
+
+
+def test_a_run_folder_that_names_another_kind_is_made_again(copy, series):
+    path = copy.path / FOURTH / "manifest.json"
+    path.write_text(path.read_text().replace('"DataFrame"', '"os.system"'))
+    assert runs.run({"run_dir": str(copy.path)}, notebooks=series) == [FOURTH]
