@@ -35,6 +35,7 @@ from bpr_helpers.bpr import BPR
 from bpr_helpers.course.parameters import defaults
 from bpr_helpers.course.paths import repository_root, resolve
 from bpr_helpers.course.series import BUILD, READS
+from bpr_helpers.movielens import MOVIELENS
 
 PACKAGES = ("bpr-helpers", "tensorflow", "keras", "numpy", "pandas", "scipy", "pyarrow")
 
@@ -245,8 +246,9 @@ class RunFolder:
         """Fingerprint what a stage is made from: earlier stages, and the reader's own files."""
         found = {up: Stage(self.path / up).fingerprint for up in READS[stage] if self.has(up)}
         for name in ("source", "items_source"):
-            if parameters.get(name) and (path := resolve(str(parameters[name]))).is_file():
-                found[f"{name} {parameters[name]}"] = fingerprint(path)
+            value = str(parameters.get(name, ""))
+            if value not in {*MOVIELENS, "synthetic", ""} and (path := resolve(value)).exists():
+                found[f"{name} {value}"] = fingerprint(path)
         return found
 
     @contextmanager
@@ -287,24 +289,43 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a folder that may come from somebody else.
+
+    Parameters
+    ----------
+    path : no link and no pipe, of at most `MANIFEST_BYTES` bytes
+
+    Raises
+    ------
+    OSError
+        It is not there, or cannot be read.
+    ValueError
+        It is not JSON; UntrustedError where it is not even opened.
+    """
+    _refuse_links(path)
+    if path.stat().st_size > MANIFEST_BYTES:
+        raise UntrustedError(f"{path} has over {MANIFEST_BYTES} bytes, which no run writes: it is not read.")
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{path} is nested too deeply.") from error
+
+
 def _read_manifest(path: Path) -> dict[str, Any]:
     """Read what is known of a stage, having looked that it names nothing but what a run writes."""
-    stage = path.parent.name
     try:
-        _refuse_links(path)
-        if path.stat().st_size > MANIFEST_BYTES:
-            raise UntrustedError(
-                f"{path} has more than {MANIFEST_BYTES} bytes, which no run writes: it is not read."
-            )
-        manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        manifest: dict[str, Any] = read_json(path)
         for part in ("outputs", "parameters", "inputs"):
             manifest[part] = dict(manifest[part])
         for name, output in manifest["outputs"].items():
             _refuse_output(path, name, output["type"], output["sha256"])
     except UntrustedError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path.parent} has no readable manifest.json: rerun notebook {stage}.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path.parent} has no readable manifest.json: rerun notebook {path.parent.name}."
+        ) from error
     return manifest
 
 

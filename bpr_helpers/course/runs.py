@@ -223,6 +223,7 @@ def _papermill(notebook: Any, target: Path, values: Mapping[str, Any], kernel: A
     from jupyter_core.utils import run_sync
 
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    unformatted = str(target).replace("{", "{{").replace("}", "}}")  # papermill fills braces in
     progress: Any = {"desc": bar, "leave": False} if bar else False
     future: Future[Any] = Future()
 
@@ -231,7 +232,7 @@ def _papermill(notebook: Any, target: Path, values: Mapping[str, Any], kernel: A
             future.set_result(
                 papermill.execute_notebook(
                     notebook,
-                    str(target),
+                    unformatted,
                     dict(values),
                     kernel_name="python3",
                     progress_bar=progress,

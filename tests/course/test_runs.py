@@ -106,6 +106,14 @@ def test_a_notebook_without_a_stage_runs_again_when_a_stage_has_changed(copy, se
     assert runs.run(only, LATER, notebooks=series) == LATER
 
 
+@pytest.mark.parametrize("name", ["{a} b", "{", "données 데이터", "~x"])
+def test_a_run_folder_may_have_any_name(tmp_path, series, name):
+    values = {"run_dir": str(tmp_path / name)}
+    assert runs.run(values, [FIRST], notebooks=series) == [FIRST]
+    assert runs.run(values, [FIRST], notebooks=series) == []
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_only_some_notebooks_and_force(copy, series):
     only = {"run_dir": str(copy.path)}
     assert runs.run(only | {"dim": 3}, [THIRD], notebooks=series) == [THIRD]
