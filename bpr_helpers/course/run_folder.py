@@ -68,6 +68,14 @@ def _read_frame(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path} is no readable table ({str(error).splitlines()[0]}).") from error
 
 
+def _read_model(path: Path) -> BPR:
+    """Read a model, which imports and unpickles nothing that its files name."""
+    try:
+        return BPR.load(path)
+    except (TypeError, KeyError, IndexError, AttributeError) as error:  # whole, and not what `save` writes
+        raise ValueError(f"{path} does not hold a BPR model as a run writes it ({error}).") from error
+
+
 def _memory() -> float:
     """Give the bytes of this machine's memory, where it tells them."""
     try:
@@ -77,7 +85,7 @@ def _memory() -> float:
 
 
 # All that an output can be. A manifest names one of these, and nothing that it names is imported.
-KINDS = {"DataFrame": Kind(pd.DataFrame, ".parquet", _read_frame), "BPR": Kind(BPR, "", BPR.load)}
+KINDS = {"DataFrame": Kind(pd.DataFrame, ".parquet", _read_frame), "BPR": Kind(BPR, "", _read_model)}
 OLD_NAMES = {"bpr_helpers.bpr.BPR": "BPR"}  # in manifests of earlier versions
 
 

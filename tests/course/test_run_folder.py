@@ -1,18 +1,22 @@
 """Run folders: what was written is read, what is stale or damaged is told, writes are atomic."""
 
+import io
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bpr_helpers import BPR
+from bpr_helpers import BPR, synthetic_interactions
 from bpr_helpers.course import run_folder
 from bpr_helpers.course.parameters import NOTEBOOKS, defaults
 from bpr_helpers.course.run_folder import RunFolder, Stage, fingerprint
@@ -336,6 +340,81 @@ def test_what_is_no_table_is_told_in_a_sentence(written):
         forge(written, lambda m: m["outputs"]["interactions"].update(sha256=fingerprint(path)))[
             "interactions"
         ]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    rows = synthetic_interactions(30, 20, 200, seed=0)
+    folder = tmp_path_factory.mktemp("model") / "model"
+    BPR(dim=4, epochs=1, patience=0).fit(rows).save(folder)
+    return folder
+
+
+def set_array(folder: Path, name: str, content: bytes) -> None:
+    """Put an array as it would stand in a file into the model's matrix of seen items."""
+    with zipfile.ZipFile(folder / "seen.npz") as file:
+        parts = {part: file.read(part) for part in file.namelist()}
+    with zipfile.ZipFile(folder / "seen.npz", "w") as file:
+        for part, old in parts.items():
+            file.writestr(part, content if part == f"{name}.npy" else old)
+
+
+def claim(folder: Path, _: Path) -> None:
+    """A header that asks for four terabytes, and nothing after it."""
+    header = io.BytesIO()
+    shape = {"descr": "<f4", "fortran_order": False, "shape": (10**12,)}
+    np.lib.format.write_array_header_1_0(header, shape)
+    set_array(folder, "data", header.getvalue())
+
+
+def unpickle(folder: Path, proof: Path) -> None:
+    content = io.BytesIO()
+    np.save(content, np.array([Harmful(proof)], dtype=object), allow_pickle=True)
+    set_array(folder, "data", content.getvalue())
+
+
+def name_a_class(folder: Path, proof: Path) -> None:
+    """The configuration of the Keras model names a function of the system."""
+    with zipfile.ZipFile(folder / "model.keras") as file:
+        parts = {part: file.read(part) for part in file.namelist()}
+    config = {"module": "os", "class_name": "mkdir", "config": {"path": str(proof)}, "registered_name": None}
+    parts["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(folder / "model.keras", "w") as file:
+        for part, content in parts.items():
+            file.writestr(part, content)
+
+
+def name_an_optimizer(folder: Path, proof: Path) -> None:
+    saved = json.loads((folder / "bpr.json").read_text())
+    saved["settings"]["optimizer"] = {"module": "os", "class_name": "mkdir", "config": {"path": str(proof)}}
+    (folder / "bpr.json").write_text(json.dumps(saved))
+
+
+def set_more(folder: Path, _: Path) -> None:
+    saved = json.loads((folder / "bpr.json").read_text())
+    saved["settings"]["more"] = 1
+    (folder / "bpr.json").write_text(json.dumps(saved))
+
+
+def hold_a_list(folder: Path, _: Path) -> None:
+    (folder / "bpr.json").write_text("[]")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [claim, unpickle, name_a_class, name_an_optimizer, set_more, hold_a_list],
+    ids=lambda f: f.__name__,
+)
+def test_a_model_that_means_harm_is_refused(written, model, tmp_path, harm):
+    proof, folder = tmp_path / "proof", written.path / FIRST / "model"
+    shutil.copytree(model, folder)
+    output = {"type": "BPR", "sha256": fingerprint(folder)}
+    assert isinstance(forge(written, lambda m: m["outputs"].update(model=output))["model"], BPR)
+    harm(folder, proof)
+    output = {"type": "BPR", "sha256": fingerprint(folder)}
+    with pytest.raises(ValueError, match=r"BPR"):
+        forge(written, lambda m: m["outputs"].update(model=output))["model"]
+    assert not proof.exists()
 
 
 def test_a_lock_that_links_elsewhere_leaves_that_file_as_it_is(run, tmp_path):
