@@ -255,7 +255,7 @@ class RunFolder:
         found = {up: Stage(self.path / up).fingerprint for up in READS[stage] if self.has(up)}
         for name in ("source", "items_source"):
             value = str(parameters.get(name, ""))
-            if value not in {*MOVIELENS, "synthetic", ""} and (path := resolve(value)).exists():
+            if value not in {*MOVIELENS, "synthetic", ""} and _is_data(path := resolve(value)):
                 found[f"{name} {value}"] = fingerprint(path)
         return found
 
@@ -281,6 +281,12 @@ class RunFolder:
         outputs = BUILD[stage]({name: self.present(name) for name in READS[stage]}, values)
         self._started = started
         self.write(stage, outputs, values)
+
+
+def _is_data(path: Path) -> bool:
+    """Tell whether a manifest's source can be the reader's own data, and not, say, the root of the disk."""
+    parts = (path.glob(f"{depth}*.{end}") for depth in ("", "*/", "*/*/") for end in ("parquet", "pq"))
+    return path.is_file() or any(map(any, parts))
 
 
 def fingerprint(path: Path) -> str:

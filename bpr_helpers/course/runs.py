@@ -29,6 +29,7 @@ from bpr_helpers.course.parameters import NOTEBOOKS, per_notebook
 from bpr_helpers.course.paths import repository_root, resolve
 from bpr_helpers.course.run_folder import RunFolder
 from bpr_helpers.course.series import EVALUATION, MODEL, STAGES
+from bpr_helpers.files import replacing
 
 
 class Refused(Exception):
@@ -186,8 +187,9 @@ def _execute(
         node.metadata["bpr"] = {"cells": cells}
         if stage not in STAGES:
             node.metadata["bpr"]["stages"] = _stages(folder)
-        running.write_text(json.dumps(node, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        running.replace(target)
+        with replacing(target) as new:
+            new.write_text(json.dumps(node, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        running.unlink()
     except Exception as error:
         if running.exists():
             running.replace(target)

@@ -78,6 +78,24 @@ def test_an_own_file_that_changed_makes_its_stage_stale(run, tmp_path):
         run.read(FIRST)
 
 
+@pytest.mark.parametrize("part", ["a.parquet", "a.pq", "year=2020/a.parquet", "year=2020/month=1/a.parquet"])
+def test_a_folder_of_own_files_that_changed_makes_its_stage_stale(run, tmp_path, part):
+    (tmp_path / "parts" / part).parent.mkdir(parents=True)
+    frame(1).to_parquet(tmp_path / "parts" / part)
+    run.write(FIRST, {"interactions": frame(1)}, defaults(FIRST) | {"source": "parts"})
+    run.read(FIRST)
+    frame(2).to_parquet(tmp_path / "parts" / part)
+    with pytest.raises(ValueError, match=r"source parts"):
+        run.read(FIRST)
+
+
+def test_what_is_called_like_a_known_set_is_no_own_file(run, tmp_path):
+    run.write(FIRST, {"interactions": frame(1)}, defaults(FIRST))
+    (tmp_path / "ml-100k").write_text("something else")
+    run.read(FIRST)
+    assert run.write(FIRST, {"interactions": frame(1)}, defaults(FIRST)).manifest["inputs"] == {}
+
+
 @pytest.mark.parametrize("damage", ["edited", "truncated", "removed"])
 def test_a_damaged_output_is_told(run, damage):
     path = write_two(run).path("train")
@@ -299,6 +317,23 @@ def test_links_are_not_followed(written, tmp_path, what):
         read = lambda: written.read(FIRST)["interactions"]  # noqa: E731
     with pytest.raises(ValueError, match="is neither a file nor a folder, but a link or a device"):
         read()
+
+
+def test_a_stage_that_links_elsewhere_is_replaced_and_its_target_left_as_it_is(written, tmp_path):
+    (written.path / FIRST).rename(tmp_path / "elsewhere")
+    (written.path / FIRST).symlink_to(tmp_path / "elsewhere")
+    before = fingerprint(tmp_path / "elsewhere")
+    written.write(FIRST, {"interactions": frame(2)}, defaults(FIRST))
+    assert not (written.path / FIRST).is_symlink() and fingerprint(tmp_path / "elsewhere") == before
+
+
+@pytest.mark.parametrize("source", ["/", "/dev/zero", "/dev/stdin", "..", 3, None, ["x"]])
+def test_a_source_that_is_no_data_is_not_read(written, source):
+    def change(manifest):
+        manifest["parameters"]["source"] = source
+        manifest["inputs"][f"source {source}"] = "0"
+
+    assert len(forge(written, change)["interactions"]) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
