@@ -255,8 +255,9 @@ class RunFolder:
         found = {up: Stage(self.path / up).fingerprint for up in READS[stage] if self.has(up)}
         for name in ("source", "items_source"):
             value = str(parameters.get(name, ""))
-            if value not in {*MOVIELENS, "synthetic", ""} and _is_data(path := resolve(value)):
-                found[f"{name} {value}"] = fingerprint(path)
+            path = resolve(value)
+            if value not in {*MOVIELENS, "synthetic", ""} and (path.is_file() or _parts(path)):
+                found[f"{name} {value}"] = fingerprint(path) if path.is_file() else _of(_parts(path), path)
         return found
 
     @contextmanager
@@ -283,20 +284,27 @@ class RunFolder:
         self.write(stage, outputs, values)
 
 
-def _is_data(path: Path) -> bool:
-    """Tell whether a manifest's source can be the reader's own data, and not, say, the root of the disk."""
-    parts = (path.glob(f"{depth}*.{end}") for depth in ("", "*/", "*/*/") for end in ("parquet", "pq"))
-    return path.is_file() or any(map(any, parts))
-
-
 def fingerprint(path: Path) -> str:
     """Give the SHA-256 of a file, or of a folder's names and files."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    inside = sorted(file for file in path.rglob("*") if file.is_file())
-    names = [f"{file.relative_to(path).as_posix()} {fingerprint(file)}" for file in inside]
+    return _of([file for file in path.rglob("*") if file.is_file()], path)
+
+
+def _of(files: list[Path], folder: Path) -> str:
+    """Give the SHA-256 of the names and contents of files in a folder."""
+    names = [f"{file.relative_to(folder).as_posix()} {fingerprint(file)}" for file in sorted(files)]
     return _sha256("\n".join(names).encode())
+
+
+def _parts(folder: Path) -> list[Path]:
+    """List the Parquet files that a folder of the reader's own data consists of.
+
+    Not too deep: a manifest that somebody handed over may name the root of the disk.
+    """
+    ways = [f"{depth}*.{end}" for depth in ("", "*/", "*/*/") for end in ("parquet", "pq")]
+    return [file for way in ways for file in folder.glob(way) if file.is_file()]
 
 
 def _sha256(content: bytes) -> str:

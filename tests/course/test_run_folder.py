@@ -327,7 +327,7 @@ def test_a_stage_that_links_elsewhere_is_replaced_and_its_target_left_as_it_is(w
     assert not (written.path / FIRST).is_symlink() and fingerprint(tmp_path / "elsewhere") == before
 
 
-@pytest.mark.parametrize("source", ["/", "/dev/zero", "/dev/stdin", "..", 3, None, ["x"]])
+@pytest.mark.parametrize("source", ["/dev/zero", "/dev/stdin", "/etc", 3, None, ["x"]])
 def test_a_source_that_is_no_data_is_not_read(written, source):
     def change(manifest):
         manifest["parameters"]["source"] = source
