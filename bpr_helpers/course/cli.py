@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,7 +11,8 @@ from typing import Any, NoReturn
 import click
 
 from bpr_helpers.course.parameters import NOTEBOOKS, faults, fields, from_text, idle
-from bpr_helpers.course.paths import resolve
+from bpr_helpers.course.paths import read_yaml, resolve
+from bpr_helpers.course.run_folder import read_json
 from bpr_helpers.course.series import KCORE
 from bpr_helpers.settings import nearest
 
@@ -23,6 +20,7 @@ EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="bpr-helpers", prog_name="bpr")
 def main() -> None:
     """Run the notebooks of the course: once, in a sweep, and the table of a sweep."""
 
@@ -37,7 +35,6 @@ def main() -> None:
 @click.option("--wait", is_flag=True, help="Wait for another run in the same folder.")
 @click.option("--no-lessons", is_flag=True, help='Leave out the cells tagged "lesson", as sweeps do.')
 @click.option("--notebooks", metavar="FOLDER", help="Where the notebooks are (the course's own).")
-@click.option("--parent", type=int, hidden=True, help="End when this process has ended.")
 def run_command(
     pairs: tuple[tuple[str, str], ...],
     files: tuple[str, ...],
@@ -48,7 +45,6 @@ def run_command(
     wait: bool,
     no_lessons: bool,
     notebooks: str | None,
-    parent: int | None,
 ) -> None:
     """Run the notebooks in order, each with the parameters that it declares.
 
@@ -62,8 +58,6 @@ def run_command(
         found = [*idle(values).values(), *_left_out(values, stages), *_missing_files(values, stages)]
     if found:
         _refuse(found)
-    if parent:
-        _end_with(parent)
     how = {"force": force, "wait": wait, "lessons": not no_lessons}
     _guarded(lambda: _run(values, stages, how, notebooks))
 
@@ -89,7 +83,7 @@ def sweep_command(
 
     content, found = read_yaml(file)
     sweep, wrong = (None, []) if found else read_sweep(content, report_test)
-    found += wrong + _no_notebooks(notebooks)
+    found += wrong + _no_notebooks(notebooks) + ["--run-dir '' names no folder"] * (not run_dir)
     if sweep is not None:
         missing = [fault for one in sweep.settings() for fault in _missing_files(one, list(NOTEBOOKS))]
         found += dict.fromkeys(missing)
@@ -104,14 +98,14 @@ def table_command(folder: str) -> None:
     """Gather a sweep in one table (CSV and Parquet), a figure and an HTML page, written into its folder."""
     from bpr_helpers.course import sweep_table
 
-    _guarded(lambda: click.echo(sweep_table.write(Path(folder))))
+    _guarded(lambda: click.echo(sweep_table.write(_place(folder))))
 
 
-def _run(values: dict[str, Any], stages: list[str], how: dict[str, bool], notebooks: str | None) -> None:
+def _run(values: dict[str, Any], stages: list[str], how: dict[str, Any], notebooks: str | None) -> None:
     from bpr_helpers.course import runs
     from bpr_helpers.course.run_folder import RunFolder
 
-    where = Path(notebooks) if notebooks else None
+    where = _place(notebooks) if notebooks else None
     if not runs.run(values, stages, notebooks=where, **how):
         click.echo("Nothing has changed, so nothing was run; --force runs it again.")
     click.echo("\n" + runs.summary(RunFolder(values["run_dir"]), stages))
@@ -122,7 +116,7 @@ def _sweep(
 ) -> None:
     from bpr_helpers.course import runs, sweep_run, sweep_table
 
-    folder, where = Path(run_dir).resolve(), Path(notebooks) if notebooks else None
+    folder, where = _place(run_dir), _place(notebooks) if notebooks else None
     trials = sweep_run.run_sweep(sweep, folder, workers=workers, scheduler=scheduler, notebooks=where)
     click.echo("\n" + sweep_table.write(folder))
     failed = sum(trial.status["status"] != "done" for trial in trials)
@@ -132,21 +126,15 @@ def _sweep(
         raise runs.Failed(f"{failed} of {len(trials)} trials failed; the same command tries them again")
 
 
-def _end_with(parent: int) -> None:
-    """Interrupt this process when the one that started it is gone: a killed worker leaves no run behind."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    if os.name == "posix":  # elsewhere a process keeps the number of a parent that is gone
-        threading.Thread(target=watch, daemon=True).start()
-
-
 def _no_notebooks(folder: str | None) -> list[str]:
-    missing = folder is not None and not all(Path(folder, f"{name}.ipynb").is_file() for name in NOTEBOOKS)
-    return [f"--notebooks {folder} does not hold {', '.join(NOTEBOOKS)}"] * missing
+    if folder is None or (folder and all((_place(folder) / f"{name}.ipynb").is_file() for name in NOTEBOOKS)):
+        return []
+    return [f"--notebooks {folder or repr('')} does not hold {', '.join(NOTEBOOKS)}"]
+
+
+def _place(path: str) -> Path:
+    """Give the place that an argument means: relative paths start where the command was called."""
+    return resolve(path, Path.cwd())
 
 
 def _guarded(work: Callable[[], None]) -> None:
@@ -193,47 +181,33 @@ def _collect(
     return values, found
 
 
-def read_yaml(file: str) -> tuple[dict[Any, Any], list[str]]:
-    """Read a YAML file of names and values; what is wrong with it comes back as a list of sentences."""
-    import yaml
-
-    try:
-        content = yaml.safe_load(Path(file).read_text("utf-8"))
-    except OSError as error:
-        return {}, [f"{file} cannot be read ({error.strerror})"]
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        return {}, [f"{file} is not YAML ({' '.join(str(error).split())})"]
-    if not isinstance(content or {}, dict):
-        return {}, [f"{file} must hold names with values, such as `dim: 32`"]
-    return content or {}, []
-
-
 def _stages(only: tuple[str, ...], first: str | None) -> tuple[list[str], list[str]]:
     """Find the notebooks to run by the beginnings of their names."""
-    if only and first:
+    if only and first is not None:
         return [], ["--only and --from exclude each other"]
-    found = {
-        word: [name for name in NOTEBOOKS if name.startswith(word)]
-        for word in (*only, *filter(None, [first]))
-    }
-    unknown = [
-        f"no notebook is called {word}{nearest(word, NOTEBOOKS) or ': choose among ' + ', '.join(NOTEBOOKS)}"
-        for word, names in found.items()
-        if len(names) != 1
-    ]
+    words = only if first is None else (first,)
+    found = {word: [name for name in NOTEBOOKS if word and name.startswith(word)] for word in words}
+    unknown = [_no_such_notebook(word, names) for word, names in found.items() if len(names) != 1]
     names = list(NOTEBOOKS)
     if unknown or not found:
         return ([] if unknown else names), unknown
-    if first:
+    if first is not None:
         return names[names.index(found[first][0]) :], []
     return [name for name in names if [name] in found.values()], []
+
+
+def _no_such_notebook(word: str, fitting: list[str]) -> str:
+    if fitting:
+        return f"{word} begins the names of {', '.join(fitting)}: write more of the name"
+    near = nearest(word.lower(), NOTEBOOKS) or f": choose among {', '.join(NOTEBOOKS)}"
+    return f"no notebook is called {word or repr(word)}{near}"
 
 
 def _left_out(values: dict[str, Any], stages: list[str]) -> list[str]:
     """List the parameters of notebooks that are not to run, and that the run folder was not made with."""
     found = []
     for notebook in (name for name in NOTEBOOKS if name not in stages):
-        made_with = _made_with(Path.cwd() / values["run_dir"] / notebook / "manifest.json")
+        made_with = _made_with(_place(values["run_dir"]) / notebook / "manifest.json")
         for name in values.keys() & (fields([notebook]).keys() - fields(stages).keys()):
             if made_with.get(name) != values[name]:
                 there = f" and made with {name}={made_with[name]!r}" if name in made_with else ""
@@ -243,7 +217,7 @@ def _left_out(values: dict[str, Any], stages: list[str]) -> list[str]:
 
 def _made_with(manifest: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(manifest.read_text("utf-8"))["parameters"])
+        return dict(read_json(manifest)["parameters"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
@@ -254,8 +228,8 @@ def _missing_files(values: dict[str, Any], stages: list[str]) -> list[str]:
 
     named = {*MOVIELENS, "synthetic", ""}
     return [
-        f"{name} {values[name]!r} is no file in {Path.cwd()}{nearest(values[name], named)}"
+        f"{name} {values[name]!r} is no file in {Path.cwd()}{nearest(values[name].lower(), named)}"
         for name in ("source", "items_source")
         if stages[0] == KCORE and values.get(name, "") not in named
-        if not resolve(Path.cwd() / values[name]).is_file()
+        if not _place(values[name]).exists()
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
@@ -116,7 +117,7 @@ def check(notebook: str, values: Mapping[str, Any]) -> dict[str, Any]:
         one sentence that lists every value of a wrong type or out of range and every contradiction.
     """
     declared = NOTEBOOKS[notebook].model_fields
-    chosen = {name: values[name] for name in declared if name in values}
+    chosen = _plain({name: values[name] for name in declared if name in values})
     if found := faults(chosen, [notebook]):
         raise ValueError(f"{notebook} cannot run with these parameters: {'; '.join(found.values())}.")
     return NOTEBOOKS[notebook].model_validate(chosen).model_dump()
@@ -124,6 +125,7 @@ def check(notebook: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def per_notebook(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Hand every notebook the values that it declares, the rest being its defaults."""
+    values = _plain(values)
     return {
         notebook: model(**{n: v for n, v in values.items() if n in model.model_fields}).model_dump()
         for notebook, model in NOTEBOOKS.items()
@@ -143,11 +145,16 @@ def faults(values: Mapping[str, Any], notebooks: Iterable[str] = NOTEBOOKS) -> d
     dict
         name -> clause, empty if nothing is wrong; of values that contradict each other, the first has it
     """
-    known = fields(notebooks)
+    known, values = fields(notebooks), _plain(values)
     found = {
-        name: f"no notebook has a parameter {name}{nearest(name, known)}"
+        name: f"no notebook has a parameter {name}{nearest(str(name).lower(), known)}"
         for name in values
         if name not in known
+    }
+    found |= {
+        name: f"{name} holds the character NUL, which no name of a file or column can"
+        for name, value in values.items()
+        if isinstance(value, str) and "\0" in value
     }
     for notebook in notebooks:
         found |= settings.faults(NOTEBOOKS[notebook], values)
@@ -162,7 +169,7 @@ def idle(values: Mapping[str, Any]) -> dict[str, str]:
     dict
         name -> clause
     """
-    now = {name: field.default for name, field in fields().items()} | dict(values)
+    now = {name: field.default for name, field in fields().items()} | _plain(values)
     return {
         name: f"{name} has no effect with {other}={now[other]!r}: leave it out or set {other} to "
         + " or ".join(map(repr, acting))
@@ -185,6 +192,11 @@ def from_text(name: str, value: Any) -> Any:
         return int(value) if builtin_type(field) is int else float(value)
     except (KeyError, ValueError):
         return value
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give NumPy's numbers, as computations leave them, as the numbers that they are."""
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
 
 
 def _contradictions(now: Mapping[str, Any]) -> dict[str, str]:

@@ -3,33 +3,90 @@
 A run folder has one folder per notebook (`run_dir/<notebook>/`) with the notebook's outputs and
 manifest.json. A stage is written whole under a temporary name and then renamed, so a folder with its final
 name is complete. What it was made from is held by fingerprints of content, never by times of files.
+
+A folder may come from somebody else, so opening one runs nothing that it names: outputs are of the few kinds
+in `KINDS`, their names are plain, and neither links nor pipes are followed (CONTRIBUTING.md, "What is
+trusted").
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from filelock import FileLock
 
+from bpr_helpers.bpr import BPR
 from bpr_helpers.course.parameters import defaults
 from bpr_helpers.course.paths import repository_root, resolve
 from bpr_helpers.course.series import BUILD, READS
+from bpr_helpers.movielens import MOVIELENS
 
 PACKAGES = ("bpr-helpers", "tensorflow", "keras", "numpy", "pandas", "scipy", "pyarrow")
+
+
+MANIFEST_BYTES = 10**6  # a real one has about two thousand
+
+
+class UntrustedError(ValueError):
+    """A run folder holds what no run writes, so that it is not read."""
+
+
+class Kind(NamedTuple):
+    """How outputs of one kind are kept: their class, the end of the file's name, the function that reads."""
+
+    holds: type
+    ending: str
+    read: Callable[[Path], Any]
+
+
+def _read_frame(path: Path) -> pd.DataFrame:
+    """Read a table, unless it claims to be larger than the memory: a few bytes can stand for terabytes."""
+    try:
+        shape = pq.read_metadata(path)
+        if shape.num_rows * shape.num_columns * 8 > _memory():
+            raise UntrustedError(
+                f"{path} claims {shape.num_rows} rows, more than this machine's memory holds: it is not read."
+            )
+        return pd.read_parquet(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} is no readable table ({str(error).splitlines()[0]}).") from error
+
+
+def _read_model(path: Path) -> BPR:
+    """Read a model, which imports and unpickles nothing that its files name."""
+    try:
+        return BPR.load(path)
+    except (TypeError, KeyError, IndexError, AttributeError) as error:  # whole, and not what `save` writes
+        raise ValueError(f"{path} does not hold a BPR model as a run writes it ({error}).") from error
+
+
+def _memory() -> float:
+    """Give the bytes of this machine's memory, where it tells them."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return float("inf")
+
+
+# All that an output can be. A manifest names one of these, and nothing that it names is imported.
+KINDS = {"DataFrame": Kind(pd.DataFrame, ".parquet", _read_frame), "BPR": Kind(BPR, "", _read_model)}
+OLD_NAMES = {"bpr_helpers.bpr.BPR": "BPR"}  # in manifests of earlier versions
 
 
 class Stage(Mapping[str, Any]):
@@ -37,26 +94,18 @@ class Stage(Mapping[str, Any]):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
-            self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))
-            self.outputs: dict[str, dict[str, str]]
-            self.outputs, _, _ = (dict(self.manifest[part]) for part in ("outputs", "parameters", "inputs"))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{folder} has no readable manifest.json: rerun notebook {folder.name}."
-            ) from error
+        _refuse_links(folder)
+        self.manifest: dict[str, Any] = _read_manifest(folder / "manifest.json")
+        self.outputs: dict[str, dict[str, str]] = self.manifest["outputs"]
 
     def __getitem__(self, name: str) -> Any:
-        output = self.outputs[name]
+        path = self.path(name)
+        _refuse_links(path)
         if not self.intact(name):
             raise ValueError(
-                f"{self.path(name)} is missing or was changed after it was written: "
-                f"rerun notebook {self.folder.name}."
+                f"{path} is missing or was changed after it was written: rerun notebook {self.folder.name}."
             )
-        if output["type"] == "DataFrame":
-            return pd.read_parquet(self.path(name))
-        module, _, kind = output["type"].rpartition(".")
-        return getattr(importlib.import_module(module), kind).load(self.path(name))
+        return self._kind(name).read(path)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.outputs)
@@ -75,12 +124,16 @@ class Stage(Mapping[str, Any]):
 
     def path(self, name: str) -> Path:
         """Give the file or folder of an output."""
-        return self.folder / (f"{name}.parquet" if self.outputs[name]["type"] == "DataFrame" else name)
+        return self.folder / f"{name}{self._kind(name).ending}"
 
     def intact(self, name: str) -> bool:
         """Tell whether an output is there and has the content that the manifest recorded."""
         path = self.path(name)
-        return path.exists() and fingerprint(path) == self.outputs[name]["sha256"]
+        return path.exists() and not _strange(path) and fingerprint(path) == self.outputs[name]["sha256"]
+
+    def _kind(self, name: str) -> Kind:
+        kind = self.outputs[name]["type"]
+        return KINDS[OLD_NAMES.get(kind, kind)]
 
 
 class RunFolder:
@@ -155,13 +208,15 @@ class RunFolder:
         Parameters
         ----------
         stage : name of the notebook that writes
-        outputs : name -> DataFrame (kept as Parquet) or an object with `save(folder)` and `load(folder)`
+        outputs : name -> DataFrame (kept as Parquet) or BPR
         parameters : the notebook's parameters; run_dir is not kept
 
         Raises
         ------
         OSError
             The folder cannot be written; what was there before is untouched.
+        TypeError
+            An output is neither a DataFrame nor a BPR.
         """
         with self._writing(stage):
             for leftover in self.path.glob(".writing-*"):
@@ -199,8 +254,10 @@ class RunFolder:
         """Fingerprint what a stage is made from: earlier stages, and the reader's own files."""
         found = {up: Stage(self.path / up).fingerprint for up in READS[stage] if self.has(up)}
         for name in ("source", "items_source"):
-            if parameters.get(name) and (path := resolve(parameters[name])).is_file():
-                found[f"{name} {parameters[name]}"] = fingerprint(path)
+            value = str(parameters.get(name, ""))
+            path = resolve(value)
+            if value not in {*MOVIELENS, "synthetic", ""} and (path.is_file() or _parts(path)):
+                found[f"{name} {value}"] = fingerprint(path) if path.is_file() else _of(_parts(path), path)
         return found
 
     @contextmanager
@@ -232,22 +289,106 @@ def fingerprint(path: Path) -> str:
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    inside = sorted(file for file in path.rglob("*") if file.is_file())
-    names = [f"{file.relative_to(path).as_posix()} {fingerprint(file)}" for file in inside]
+    return _of([file for file in path.rglob("*") if file.is_file()], path)
+
+
+def _of(files: list[Path], folder: Path) -> str:
+    """Give the SHA-256 of the names and contents of files in a folder."""
+    names = [f"{file.relative_to(folder).as_posix()} {fingerprint(file)}" for file in sorted(files)]
     return _sha256("\n".join(names).encode())
+
+
+def _parts(folder: Path) -> list[Path]:
+    """List the Parquet files that a folder of the reader's own data consists of.
+
+    Not too deep: a manifest that somebody handed over may name the root of the disk.
+    """
+    ways = [f"{depth}*.{end}" for depth in ("", "*/", "*/*/") for end in ("parquet", "pq")]
+    return [file for way in ways for file in folder.glob(way) if file.is_file()]
 
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a folder that may come from somebody else.
+
+    Parameters
+    ----------
+    path : no link and no pipe, of at most `MANIFEST_BYTES` bytes
+
+    Raises
+    ------
+    OSError
+        It is not there, or cannot be read.
+    ValueError
+        It is not JSON; UntrustedError where it is not even opened.
+    """
+    _refuse_links(path)
+    if path.stat().st_size > MANIFEST_BYTES:
+        raise UntrustedError(f"{path} has over {MANIFEST_BYTES} bytes, which no run writes: it is not read.")
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{path} is nested too deeply.") from error
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """Read what is known of a stage, having looked that it names nothing but what a run writes."""
+    try:
+        manifest: dict[str, Any] = read_json(path)
+        for part in ("outputs", "parameters", "inputs"):
+            manifest[part] = dict(manifest[part])
+        for name, output in manifest["outputs"].items():
+            _refuse_output(path, name, output["type"], output["sha256"])
+    except UntrustedError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path.parent} has no readable manifest.json: rerun notebook {path.parent.name}."
+        ) from error
+    return manifest
+
+
+def _refuse_output(manifest: Path, name: str, kind: Any, sha256: Any) -> None:
+    """Refuse an output that could be a file elsewhere, or that is of no known kind."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", name):
+        raise UntrustedError(
+            f"{manifest} names an output {name[:100]!r}, no plain name: nothing of its stage is read."
+        )
+    if not isinstance(kind, str) or kind not in {*KINDS, *OLD_NAMES}:
+        raise UntrustedError(
+            f"{manifest} calls the output {name} a {str(kind)[:100]!r}, which is none of {', '.join(KINDS)}: "
+            "nothing of its stage is read."
+        )
+    if not isinstance(sha256, str):
+        raise TypeError
+
+
+def _refuse_links(path: Path) -> None:
+    """Refuse a file or folder that holds a link, which can lead anywhere, or a pipe, which never ends."""
+    if found := _strange(path):
+        raise UntrustedError(
+            f"{found} is neither a file nor a folder, but a link or a device: it is not read."
+        )
+
+
+def _strange(path: Path) -> Path | None:
+    """Find what is neither a plain file nor a folder: the path itself, or something in it."""
+    inside = [path, *(path.rglob("*") if path.is_dir() and not path.is_symlink() else ())]
+    for one in inside:
+        if one.is_symlink() or (one.exists() and not one.is_file() and not one.is_dir()):
+            return one
+    return None
+
+
 def _save(folder: Path, name: str, output: Any) -> dict[str, str]:
-    if isinstance(output, pd.DataFrame):
-        path, kind = folder / f"{name}.parquet", "DataFrame"
-        output.to_parquet(path)
-    else:
-        path, kind = folder / name, f"{type(output).__module__}.{type(output).__qualname__}"
-        output.save(path)
+    kind = next((kind for kind, known in KINDS.items() if isinstance(output, known.holds)), None)
+    if kind is None:
+        raise TypeError(f"{name} is a {type(output).__name__}: a stage keeps only {' and '.join(KINDS)}.")
+    path = folder / f"{name}{KINDS[kind].ending}"
+    output.to_parquet(path) if kind == "DataFrame" else output.save(path)
     return {"type": kind, "sha256": fingerprint(path)}
 
 

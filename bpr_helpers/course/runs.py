@@ -1,17 +1,24 @@
 """One run: the notebooks through papermill in order, skipping what nothing has changed.
 
-A run knows notebooks, parameters and manifests, and nothing of models.
+A run knows notebooks, parameters and manifests, and nothing of models. The command `bpr run` calls `run`, and
+so does a sweep, in a worker process and for one notebook:
+
+    runs.run(values, [MODEL], wait=True, lessons=False, quiet=True, environment={"OMP_NUM_THREADS": "1"})
+
+Kernels end with the process that called `run`, however it ends.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +29,7 @@ from bpr_helpers.course.parameters import NOTEBOOKS, per_notebook
 from bpr_helpers.course.paths import repository_root, resolve
 from bpr_helpers.course.run_folder import RunFolder
 from bpr_helpers.course.series import EVALUATION, MODEL, STAGES
+from bpr_helpers.files import replacing
 
 
 class Refused(Exception):
@@ -40,8 +48,14 @@ def run(
     wait: bool = False,
     lessons: bool = True,
     notebooks: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    quiet: bool = False,
 ) -> list[str]:
     """Execute notebooks in order, each with the parameters that it declares.
+
+    Each has a kernel of its own, of the interpreter that runs this. A kernel ends when this returns or
+    raises, and within about a second of the end of this process, even where that was killed. Several threads
+    and processes may call this at once, each for a run folder of its own.
 
     Parameters
     ----------
@@ -51,6 +65,9 @@ def run(
     wait : wait for another run in the same folder instead of refusing
     lessons : execute also the cells tagged "lesson", which teach and of which no other cell needs anything
     notebooks : folder of the notebooks; None for the course's own
+    environment : variables for the kernels alone, such as numbers of threads, beside those of this process,
+        which stay as they are
+    quiet : print nothing and draw no progress bar
 
     Returns
     -------
@@ -69,14 +86,17 @@ def run(
     executed = []
     with one_at_a_time(folder.path, wait):
         for number, stage in enumerate(stages, 1):
-            say = f"{number}/{len(stages)} {stage}"
+            title = f"{number}/{len(stages)} {stage}"
             if not force and is_current(folder, stage, given[stage], source, lessons=lessons):
-                print(f"{say}: unchanged, not run again")
-                continue
-            notebook = _notebook(source / f"{stage}.ipynb", lessons)
-            seconds = _execute(folder, stage, given[stage], notebook, say)
-            executed.append(stage)
-            print(f"{say}: {seconds:.1f} s")
+                result = "unchanged, not run again"
+            else:
+                notebook = _notebook(source / f"{stage}.ipynb", lessons)
+                bar = "" if quiet or not sys.stderr.isatty() else title
+                seconds = _execute(folder, stage, given[stage], notebook, environment or {}, bar)
+                executed.append(stage)
+                result = f"{seconds:.1f} s"
+            if not quiet:
+                print(f"{title}: {result}")
     return executed
 
 
@@ -89,15 +109,18 @@ def is_current(
     and its stage's outputs are as they were written and made from what its inputs are now. A notebook without
     a stage, which nothing is made from, must have seen the stages as they are now.
     """
+    executed = executed_notebook(folder, stage)
     try:
-        metadata = json.loads(executed_notebook(folder, stage).read_text("utf-8"))["metadata"]
+        if executed.is_symlink() or not executed.is_file():
+            return False
+        metadata = json.loads(executed.read_text("utf-8"))["metadata"]
         same = metadata["bpr"]["cells"] == _cells(_notebook(notebooks / f"{stage}.ipynb", lessons))
         if not same or not _equal(metadata["papermill"]["parameters"], values):
             return False
         if stage not in STAGES:
             return bool(metadata["bpr"]["stages"] == _stages(folder))
         found = folder.read(stage)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
     return _equal(found.manifest["parameters"], values) and all(found.intact(name) for name in found)
 
@@ -141,21 +164,32 @@ def one_at_a_time(path: Path, wait: bool) -> Iterator[None]:
         lock.release()
 
 
-def _execute(folder: RunFolder, stage: str, values: Mapping[str, Any], notebook: Any, say: str) -> float:
+def _execute(
+    folder: RunFolder,
+    stage: str,
+    values: Mapping[str, Any],
+    notebook: Any,
+    environment: Mapping[str, str],
+    bar: str,
+) -> float:
     """Execute a notebook under a temporary name; it gets its own name when it has ended, well or not."""
     target = executed_notebook(folder, stage)
     running = target.with_name(f".{stage}.running.ipynb")
     cells = _cells(notebook)
     try:
+        if target.parent.is_symlink():  # a folder that somebody handed over must not write into another one
+            raise ValueError(f"{target.parent} is a link, and a run writes into no other folder: remove it")
         target.parent.mkdir(exist_ok=True)
-        node = _papermill(notebook, running, values, say)
+        running.unlink(missing_ok=True)  # left by a run that was killed, or a link
+        node = _papermill(notebook, running, values, _kernel(environment), bar)
         if stage in STAGES and not _equal(folder.read(stage).manifest["parameters"], values):
             raise ValueError(f"its stage in {folder.path} has other parameters: it did not write it")
         node.metadata["bpr"] = {"cells": cells}
         if stage not in STAGES:
             node.metadata["bpr"]["stages"] = _stages(folder)
-        running.write_text(json.dumps(node, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        running.replace(target)
+        with replacing(target) as new:
+            new.write_text(json.dumps(node, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        running.unlink()
     except Exception as error:
         if running.exists():
             running.replace(target)
@@ -165,33 +199,59 @@ def _execute(folder: RunFolder, stage: str, values: Mapping[str, Any], notebook:
     return float(node.metadata.papermill.duration)
 
 
-def _papermill(notebook: Any, target: Path, values: Mapping[str, Any], say: str) -> Any:
-    """Run papermill in a thread, so that ctrl-C reaches this one, which then ends the kernel."""
-    import logging
+def _kernel(environment: Mapping[str, str]) -> Any:
+    """Prepare a kernel of the interpreter that runs this, whatever else is called python3 on JUPYTER_PATH.
 
-    import papermill
+    The kernel looks once a second whether its parent is still this process, and ends when it is not.
+    """
+    from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
+
+    own = KernelSpecManager(kernel_dirs=[])  # without folders to look into, python3 is this interpreter
+    # Encrypted, so that the kernel does not warn that it is not.
+    kernel: Any = AsyncKernelManager(
+        kernel_name="python3", kernel_spec_manager=own, transport_encryption="auto"
+    )
+    kernel.kernel_spec.env = {name: value.replace("$", "$$") for name, value in environment.items()}
+    return kernel
+
+
+def _papermill(notebook: Any, target: Path, values: Mapping[str, Any], kernel: Any, bar: str) -> Any:
+    """Run papermill in a thread, so that ctrl-C reaches this one, which then ends the kernel.
+
+    The thread is a daemon: a process that is told to end does not wait for its notebook.
+    """
+    import papermill
     from jupyter_core.utils import run_sync
 
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
-    # "python3" is the interpreter that runs this; encrypted, so that the kernel does not warn that it is not.
-    kernel = AsyncKernelManager(kernel_name="python3", transport_encryption="auto")
-    bar: Any = {"desc": say, "leave": False} if sys.stderr.isatty() else False
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(
-            papermill.execute_notebook,
-            notebook,
-            str(target),
-            dict(values),
-            kernel_name="python3",
-            progress_bar=bar,
-            km=kernel,
-        )
+    unformatted = str(target).replace("{", "{{").replace("}", "}}")  # papermill fills braces in
+    progress: Any = {"desc": bar, "leave": False} if bar else False
+    future: Future[Any] = Future()
+
+    def work() -> None:
         try:
-            return future.result()
-        finally:
-            if kernel.has_kernel:
-                run_sync(kernel.shutdown_kernel)(now=True)
+            future.set_result(
+                papermill.execute_notebook(
+                    notebook,
+                    unformatted,
+                    dict(values),
+                    kernel_name="python3",
+                    progress_bar=progress,
+                    km=kernel,
+                )
+            )
+        except BaseException as error:
+            future.set_exception(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        return future.result()
+    finally:
+        if kernel.has_kernel:
+            run_sync(kernel.shutdown_kernel)(now=True)
+        thread.join(10)  # not for ever: interrupted before its kernel was there, it would run the notebook
 
 
 def prepare_environment(root: Path) -> None:

@@ -3,14 +3,16 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from tiny_notebooks import write_series
 
-from bpr_helpers.course import cli, runs
+from bpr_helpers.course import cli, runs, sweep_run, sweep_table
 from bpr_helpers.course.parameters import NOTEBOOKS
+from bpr_helpers.course.paths import resolve
 
 
 @pytest.fixture
@@ -78,13 +80,84 @@ def test_every_fault_is_told_at_once(bpr):
         (["--notebooks", "nowhere"], "--notebooks nowhere does not hold 01_kcore_pruning"),
         (["-f", "list.yaml"], "list.yaml must hold names with values"),
         (["-f", "broken.yaml"], "broken.yaml is not YAML"),
+        (["-f", "twice.yaml"], "dim stands twice, in line 1 and in line 3"),
+        (["-f", "capital.yaml"], "no notebook has a parameter DIM (did you mean dim?)"),
+        (["-p", "source", "ML-100K"], "(did you mean ml-100k?)"),
+        (["--from", ""], "no notebook is called '': choose among 01_kcore_pruning"),
+        (["--only", ""], "no notebook is called '': choose among 01_kcore_pruning"),
+        (["--from", "", "--only", "03"], "exclude each other"),
+        (["--from", "0"], "0 begins the names of 01_kcore_pruning, 02"),
+        (["--run-dir", ""], "run_dir must be a text of length at least 1, not ''"),
+        (["--notebooks", ""], "--notebooks '' does not hold"),
+        (["-p", "source", "a\0b"], "source holds the character NUL"),
     ],
 )
 def test_contradictions_and_missing_files_are_refused(bpr, arguments, words):
     Path("list.yaml").write_text("- 1\n")
     Path("broken.yaml").write_text("dim: [1\n")
+    Path("twice.yaml").write_text("dim: 1\nseed: 0\ndim: 2\n")
+    Path("capital.yaml").write_text("DIM: 1\n")
     found = refusals(bpr(*arguments))
     assert len(found) == 1 and words in found[0]
+
+
+@pytest.mark.parametrize("name", ["~/x.csv", "{a} b/x.csv", "données 데이터.csv", "~x.csv"])
+def test_files_are_found_under_any_name(bpr, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    there = resolve(name, tmp_path)
+    there.parent.mkdir(parents=True, exist_ok=True)
+    there.write_text("user_id,item_id\n1,2\n")
+    given = ["-p", "source", name, "-p", "items_source", name]
+    assert bpr(*given).calls[-1][0]["source"] == name
+    there.write_text("dim: 3\n")
+    assert bpr("-f", name).calls[-1][0]["dim"] == 3
+
+
+def test_a_folder_of_files_is_a_source(bpr):
+    Path("parts").mkdir()
+    assert bpr("-p", "source", "parts").exit_code == 0
+
+
+@pytest.mark.parametrize("command", [["sweep", "s.yaml", "--run-dir"], ["table"]])
+def test_every_command_opens_the_same_folder(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BPR_ROOT", "")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    Path("s.yaml").write_text("grid: {dim: [3]}\n")
+    opened = []
+    monkeypatch.setattr(sweep_run, "run_sweep", lambda sweep, folder, **_: opened.append(folder) or [])
+    monkeypatch.setattr(sweep_table, "write", lambda folder: opened.append(folder) or "")
+    for name in ("~/{a} b", "x", str(tmp_path / "y")):
+        assert CliRunner().invoke(cli.main, [*command, name]).exit_code == 0
+    assert list(dict.fromkeys(opened)) == [tmp_path / "home" / "{a} b", tmp_path / "x", tmp_path / "y"]
+
+
+def test_a_sweep_into_no_folder_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("s.yaml").write_text("grid: {dim: [3]}\n")
+    result = CliRunner().invoke(cli.main, ["sweep", "s.yaml", "--run-dir", ""])
+    assert result.exit_code == 2 and result.stderr == "bpr: --run-dir '' names no folder.\n"
+
+
+def test_numbers_in_a_file_may_have_an_exponent(bpr):
+    Path("p.yaml").write_text("l2_user: 1e-2\nlearning_rate: 5E-2\n")
+    values, _ = bpr("-f", "p.yaml").calls[0]
+    assert (values["l2_user"], values["learning_rate"]) == (0.01, 0.05)
+
+
+def test_the_version_is_told():
+    result = CliRunner().invoke(cli.main, ["--version"])
+    assert result.exit_code == 0 and result.output == f"bpr, version {version('bpr-helpers')}\n"
+
+
+@pytest.mark.parametrize("content", ["[" * 10**5, "null", '{"parameters": 3}'])
+def test_a_manifest_that_breaks_its_reader_is_as_none(bpr, content):
+    manifest = Path("runs/default/01_kcore_pruning/manifest.json")
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(content)
+    assert refusals(bpr("-p", "user_k", "3", "--from", "03")) == [
+        "user_k belongs to 01_kcore_pruning, which is not to run."
+    ]
 
 
 def test_some_notebooks(bpr):

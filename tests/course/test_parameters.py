@@ -3,6 +3,7 @@
 import inspect
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,8 @@ from bpr_helpers.course.parameters import (
     idle,
     per_notebook,
 )
+
+MODEL = "03_bpr_model"
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
@@ -39,6 +42,24 @@ def test_every_parameter_has_help_and_a_builtin_type():
     for name, field in fields().items():
         assert field.description, name
         assert type(field.default) in (bool, int, float, str), name
+
+
+def test_numpys_numbers_are_numbers():
+    given = {"dim": np.int64(4), "l2_user": np.float32(0.5), "item_bias": np.bool_(False)}
+    values = check(MODEL, given)
+    assert {name: values[name] for name in given} == {"dim": 4, "l2_user": 0.5, "item_bias": False}
+    assert type(values["dim"]) is int and type(values["l2_user"]) is float
+    assert per_notebook(given)[MODEL]["dim"] == 4
+    assert faults({"dim": np.int64(0)}) == {"dim": "dim must be a whole number at least 1, not 0"}
+    assert faults({"patience": np.int64(5), "valid_fraction": np.float64(0)})["patience"].startswith(
+        "patience=5 needs a validation part, but valid_fraction is 0"
+    )
+
+
+@given(st.sampled_from(sorted(fields())), st.sampled_from([str.upper, str.title, str.capitalize]))
+def test_a_name_in_capitals_gets_the_one_that_was_meant(name, written):
+    if written(name) not in fields():
+        assert f"(did you mean {name}?)" in faults({written(name): 1})[written(name)]
 
 
 def test_check_ignores_what_the_notebook_does_not_declare():

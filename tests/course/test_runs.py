@@ -106,6 +106,14 @@ def test_a_notebook_without_a_stage_runs_again_when_a_stage_has_changed(copy, se
     assert runs.run(only, LATER, notebooks=series) == LATER
 
 
+@pytest.mark.parametrize("name", ["{a} b", "{", "données 데이터", "~x"])
+def test_a_run_folder_may_have_any_name(tmp_path, series, name):
+    values = {"run_dir": str(tmp_path / name)}
+    assert runs.run(values, [FIRST], notebooks=series) == [FIRST]
+    assert runs.run(values, [FIRST], notebooks=series) == []
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_only_some_notebooks_and_force(copy, series):
     only = {"run_dir": str(copy.path)}
     assert runs.run(only | {"dim": 3}, [THIRD], notebooks=series) == [THIRD]
@@ -185,6 +193,56 @@ def test_interrupted_ends_the_kernel_and_says_so(series, tmp_path):
     assert process.returncode == 130 and "interrupted" in text and "Traceback" not in text
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
+
+
+def is_gone(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    try:
+        return state.read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_a_kernel_ends_with_the_process_that_started_it_even_when_that_is_killed(tmp_path):
+    """Called in a thread, as the workers of a sweep call it."""
+    pid = tmp_path / "pid"
+    wait = f"open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    program = (
+        "import sys, threading\nfrom pathlib import Path\nfrom bpr_helpers.course import runs\n"
+        "how = {'notebooks': Path(sys.argv[2]), 'quiet': True}\n"
+        f"given = {{'run_dir': sys.argv[1]}}, [{FIRST!r}]\n"
+        "threading.Thread(target=runs.run, args=given, kwargs=how).start()"
+    )
+    notebooks = write_series(tmp_path / "series", {FIRST: wait})
+    process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "run"), str(notebooks)])
+    wait_for(lambda: pid.exists() and pid.read_text())
+    process.kill()
+    process.wait()
+    wait_for(lambda: is_gone(int(pid.read_text())))
+
+
+def test_a_kernel_is_given_variables_that_its_starter_does_not_get(tmp_path, capfd):
+    asserted = "assert os.environ['OMP_NUM_THREADS'] == '3' and os.environ['PRICE'] == '$HOME $'"
+    notebooks = write_series(tmp_path / "series", {FIRST: asserted})
+    before = dict(os.environ)
+    given = {"OMP_NUM_THREADS": "3", "PRICE": "$HOME $"}
+    values = {"run_dir": str(tmp_path / "run")}
+    assert runs.run(values, [FIRST], notebooks=notebooks, environment=given, quiet=True) == [FIRST]
+    assert dict(os.environ) == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_kernel_is_the_interpreter_that_runs_whatever_else_is_called_python3(tmp_path, monkeypatch):
+    other = tmp_path / "jupyter" / "kernels" / "python3"
+    other.mkdir(parents=True)
+    spec = {"argv": ["/bin/false", "{connection_file}"], "display_name": "another", "language": "python"}
+    (other / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    notebooks = write_series(
+        tmp_path / "series", {FIRST: f"import sys; assert sys.executable == {sys.executable!r}"}
+    )
+    assert runs.run({"run_dir": str(tmp_path / "run")}, [FIRST], notebooks=notebooks) == [FIRST]
 
 
 def test_a_failing_notebook_is_named_and_kept(tmp_path, series):
@@ -275,3 +333,43 @@ def test_the_summary_has_metrics_and_paths(series):
     text = runs.summary(RunFolder("done"), list(NOTEBOOKS))
     assert "ndcg@10" in text and "done/03_bpr_model/model.parquet" in text
     assert all(f"done/notebooks/{stage}.ipynb" in text for stage in NOTEBOOKS)
+
+
+# What follows are run folders as somebody could hand them over who means harm.
+
+
+def test_a_run_overwrites_nothing_that_a_folder_links_to(tmp_path, series):
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    folder = RunFolder(tmp_path / "run")
+    kept = runs.executed_notebook(folder, FIRST)
+    kept.parent.mkdir(parents=True)
+    kept.symlink_to(mine)
+    kept.with_name(f".{FIRST}.running.ipynb").symlink_to(mine)
+    assert runs.run({"run_dir": str(folder.path)}, [FIRST], notebooks=series) == [FIRST]
+    assert mine.read_text() == "mine" and not kept.is_symlink()
+
+
+def test_a_run_writes_into_no_folder_that_its_own_links_to(tmp_path, series):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    (folder.path / "notebooks").symlink_to(mine)
+    with pytest.raises(runs.Failed, match="notebooks is a link"):
+        runs.run({"run_dir": str(folder.path)}, [FIRST], notebooks=series)
+    assert not list(mine.iterdir())
+
+
+@pytest.mark.parametrize(
+    "content", ["null", "[]", "[" * 10**5, '{"metadata": 3}', '{"metadata": {"bpr": []}}']
+)
+def test_an_executed_notebook_that_breaks_its_reader_is_made_again(copy, series, content):
+    runs.executed_notebook(copy, FOURTH).write_text(content)
+    assert runs.run({"run_dir": str(copy.path)}, notebooks=series) == [FOURTH]
+
+
+def test_a_run_folder_that_names_another_kind_is_made_again(copy, series):
+    path = copy.path / FOURTH / "manifest.json"
+    path.write_text(path.read_text().replace('"DataFrame"', '"os.system"'))
+    assert runs.run({"run_dir": str(copy.path)}, notebooks=series) == [FOURTH]
