@@ -15,6 +15,9 @@ FRESH := root=$$(mktemp -d) && trap 'rm -rf "$$root"' EXIT && trap 'exit 130' IN
 
 # Without byte code every import of tensorflow costs 8 s more.
 unexport PYTHONDONTWRITEBYTECODE
+# The kernel "python3" is that of the environment, whatever else is installed.
+unexport JUPYTER_PATH
+export JUPYTER_PREFER_ENV_PATH := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

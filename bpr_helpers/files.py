@@ -30,6 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    new.unlink(missing_ok=True)  # whatever waits under that name, a link perhaps, is not written through
     try:
         yield new
         with new.open("rb") as file:
