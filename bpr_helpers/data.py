@@ -114,11 +114,7 @@ def load_interactions(
 
 def _own_interactions(path: Path, names: list[str], unit: str) -> pd.DataFrame:
     """Read the reader's own file; `names` are its columns of users, items, times and ratings."""
-    columns = _asked_columns(path, names)
-    source = open_table(path, [column.name for column in columns.values()])
-    # A timestamp or a rating may be missing, but not under a name that somebody has typed.
-    needed = [c for c in columns.values() if c.typed or c.ours in ("user_id", "item_id")]
-    _require(source, needed, columns.values())
+    source, columns = _open_interactions(path, names)
     present = {our: column.name for our, column in columns.items() if column.name in source.names}
     table = _read_present(source, present, untimed="timestamp" in columns and "timestamp" not in present)
     frame = {our: _ids(path, table[present[our]]) for our in ("user_id", "item_id")}
@@ -127,6 +123,39 @@ def _own_interactions(path: Path, names: list[str], unit: str) -> pd.DataFrame:
     if "timestamp" in present:
         frame["timestamp"] = _timestamps(path, table[present["timestamp"]], unit)
     return pd.DataFrame(frame)
+
+
+def check_columns(
+    source: str | os.PathLike[str],
+    *,
+    user_column: str = "user_id",
+    item_column: str = "item_id",
+    timestamp_column: str = "timestamp",
+    rating_column: str = "rating",
+) -> None:
+    """Look whether a file has the columns that are asked for, before any of its rows is read.
+
+    Parameters
+    ----------
+    source : path of your own file or folder, as in `load_interactions`
+    user_column, item_column, timestamp_column, rating_column : as in `load_interactions`
+
+    Raises
+    ------
+    ValueError
+        The file cannot be opened, or columns are missing: all of them in one sentence.
+    """
+    _open_interactions(Path(source), [user_column, item_column, timestamp_column, rating_column])
+
+
+def _open_interactions(path: Path, names: list[str]) -> tuple[Table, dict[str, _Column]]:
+    """Open the reader's own file and say what is missing in it."""
+    columns = _asked_columns(path, names)
+    source = open_table(path, [column.name for column in columns.values()])
+    # A timestamp or a rating may be missing, but not under a name that somebody has typed.
+    needed = [c for c in columns.values() if c.typed or c.ours in ("user_id", "item_id")]
+    _require(source, needed, columns.values())
+    return source, columns
 
 
 def _asked_columns(path: Path, names: list[str]) -> dict[str, _Column]:

@@ -223,13 +223,23 @@ def _made_with(manifest: Path) -> dict[str, Any]:
 
 
 def _missing_files(values: dict[str, Any], stages: list[str]) -> list[str]:
-    """List data files that are not there, so that no notebook has to find out."""
+    """List data files and columns that are not there, so that no notebook has to find out."""
+    from bpr_helpers.data import check_columns
     from bpr_helpers.movielens import MOVIELENS
 
     named = {*MOVIELENS, "synthetic", ""}
-    return [
-        f"{name} {values[name]!r} is no file in {Path.cwd()}{nearest(values[name].lower(), named)}"
-        for name in ("source", "items_source")
-        if stages[0] == KCORE and values.get(name, "") not in named
-        if not _place(values[name]).exists()
+    own = {name: values.get(name, "") for name in ("source", "items_source")}
+    own = {name: path for name, path in own.items() if stages[0] == KCORE and path not in named}
+    found = [
+        f"{name} {path!r} is no file in {Path.cwd()}{nearest(path.lower(), named)}"
+        for name, path in own.items()
+        if not _place(path).exists()
     ]
+    if found or "source" not in own:
+        return found
+    columns = [f"{kind}_column" for kind in ("user", "item", "timestamp", "rating")]
+    try:
+        check_columns(_place(own["source"]), **{name: values[name] for name in columns if name in values})
+    except ValueError as error:
+        found.append(str(error))
+    return found

@@ -6,6 +6,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from tiny_notebooks import write_series
@@ -115,6 +116,7 @@ def test_files_are_found_under_any_name(bpr, tmp_path, monkeypatch, name):
 
 def test_a_folder_of_files_is_a_source(bpr):
     Path("parts").mkdir()
+    pd.DataFrame({"user_id": [1], "item_id": [2]}).to_parquet("parts/0.parquet")
     assert bpr("-p", "source", "parts").exit_code == 0
 
 
@@ -246,6 +248,13 @@ def test_a_sweep_of_data_that_are_not_there_is_refused(tmp_path, monkeypatch):
     result = CliRunner().invoke(cli.main, ["sweep", "s.yaml"])
     assert result.exit_code == 2 and result.stderr.count("'none.csv' is no file") == 1
     assert os.listdir() == ["s.yaml"]
+
+
+def test_missing_columns_are_told_with_their_neighbors_before_anything_runs(bpr, tmp_path):
+    (tmp_path / "mine.csv").write_text("userId,movieId,Timestamp\n1,2,978300760\n")
+    [told] = refusals(bpr("-p", "source", "mine.csv", "-p", "user_column", "userId"))
+    assert "no column 'item_id' (item_column) and no column 'timestamp' (timestamp_column)" in told
+    assert "item_column='movieId', timestamp_column='Timestamp'" in told
 
 
 def test_python_m_is_the_same_command():
