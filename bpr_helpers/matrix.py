@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, Self
@@ -16,6 +17,9 @@ Codes = NDArray[np.int64]
 
 # Scores held at a time. 2^22 floats (16 MB) stay near the processor; larger blocks were slower, not faster.
 BLOCK = 2**22
+
+# Text that a whole number is written as: 7, -7, 7.0, but not 07, which another id may be.
+_WHOLE = re.compile(r"(0|-?[1-9]\d*)(\.0)?", re.ASCII)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,9 +156,85 @@ def id_column(interactions: pd.DataFrame, column: str) -> pd.Series:
     if ids.hasnans:
         row = ids.isna().to_numpy().argmax()
         raise ValueError(f"Column {column} has no id in row {row}: fill or drop such rows.")
+    return plain_ids(ids)
+
+
+def same_kind(ids: pd.Series, like: np.ndarray | pd.Index) -> pd.Series:
+    """Write ids as other ids are written, so that those that mean the same are equal.
+
+    The integer 1, the float 1.0 and the text "1" mean the same, in columns of any type. The text "01" means
+    itself: reading it as 1 would lose its zero.
+
+    Parameters
+    ----------
+    ids : Series (n,) of any type
+    like : array or Index (m,), the ids that they are to meet
+
+    Returns
+    -------
+    Series (n,) with the index of `ids`: in the type of `like` where every id can be written in it; an id that
+    cannot, such as "A5" among integers, stays as it is.
+
+    Examples
+    --------
+    >>> same_kind(pd.Series(["1", "20"]), np.array([1, 2])).tolist()
+    [1, 20]
+    >>> same_kind(pd.Series([1.0, 20.0]), np.array(["1", "A5"])).tolist()
+    ['1', '20']
+    """
+    ids, like = plain_ids(ids), pd.Index(like)
+    if ids.dtype == like.dtype and ids.dtype != object:
+        return ids
+    if not (_is_integer(ids.dtype) and _is_integer(like.dtype)):
+        ids = _rewritten(ids, like)
+    if _is_integer(ids.dtype) and _is_integer(like.dtype) and len(ids):
+        fits = np.iinfo(like.dtype)
+        if fits.min <= int(ids.min()) and int(ids.max()) <= fits.max:
+            return ids.astype(like.dtype)
+    return ids
+
+
+def plain_ids(ids: pd.Series) -> pd.Series:
+    """Return the ids of a categorical column as what they are; of any other column, the column."""
     if isinstance(ids.dtype, pd.CategoricalDtype):  # its own order of categories is not the order of the ids
         return ids.astype(ids.cat.categories.dtype)
     return ids
+
+
+def _is_integer(dtype: Any) -> bool:
+    return isinstance(dtype, np.dtype) and dtype.kind in "iu"
+
+
+def _rewritten(ids: pd.Series, like: pd.Index) -> pd.Series:
+    """Look at every distinct id once; an Index remembers the type of its values."""
+    places, distinct = pd.factorize(ids, use_na_sentinel=False)
+    kind = like.inferred_type
+    if kind == "string" and pd.Index(distinct).inferred_type == "string":
+        return ids
+    if kind == "integer":
+        values = [_meant(one) for one in distinct]
+    elif kind == "string":
+        values = [str(_meant(one)) if type(_meant(one)) is int else one for one in distinct]
+    elif kind in ("floating", "mixed", "mixed-integer", "mixed-integer-float"):  # text among integers, perhaps
+        values = [next((v for v in (one, _meant(one), str(_meant(one))) if v in like), one) for one in distinct]
+    else:
+        return ids
+    types = {type(value) for value in values}
+    written = pd.Series(values, dtype=object)
+    if types == {int} or types == {str}:
+        written = written.infer_objects()
+    elif types == {type(one) for one in distinct}:
+        return ids
+    return pd.Series(written.array.take(places), index=ids.index, name=ids.name)
+
+
+def _meant(one: Any) -> Any:
+    """The integer that an id means, or the id itself."""
+    if isinstance(one, str):
+        return int(one.removesuffix(".0")) if _WHOLE.fullmatch(one) else one
+    if isinstance(one, (float, np.floating)):
+        return int(one) if float(one).is_integer() else one
+    return int(one) if isinstance(one, (int, np.integer)) and not isinstance(one, bool) else one
 
 
 def row_codes(ids: pd.Series) -> np.ndarray:
