@@ -20,7 +20,13 @@ from bpr_helpers.matrix import InteractionMatrix
 from bpr_helpers.pruning import k_core
 from bpr_helpers.recommend import because_you_liked, recommend, similar_items
 from bpr_helpers.significance import compare
-from bpr_helpers.splitting import split_global_time, split_leave_last, split_per_user, split_report
+from bpr_helpers.splitting import (
+    split_global_time,
+    split_leave_last,
+    split_per_user,
+    split_random,
+    split_report,
+)
 from bpr_helpers.synthetic import synthetic_interactions
 
 __all__ = [
@@ -43,6 +49,7 @@ __all__ = [
     "split_global_time",
     "split_leave_last",
     "split_per_user",
+    "split_random",
     "split_report",
     "synthetic_interactions",
 ]

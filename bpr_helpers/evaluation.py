@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from bpr_helpers import metrics
-from bpr_helpers.matrix import Codes, InteractionMatrix, Interactions, Recommender
-from bpr_helpers.ranking import full_ranks, per_user_metrics, sampled_ranks, top_k
+from bpr_helpers.matrix import Codes, InteractionMatrix, Interactions, Recommender, id_column, meet, same_kind
+from bpr_helpers.ranking import Ranks, full_ranks, per_user_metrics, sampled_ranks, top_k
 from bpr_helpers.significance import average_tables, mean_interval
 
 Candidates = Literal["all"] | tuple[Literal["uniform", "popularity"], int]
@@ -52,7 +53,7 @@ def evaluate(
     test: pd.DataFrame,
     *,
     seen: Interactions | None = None,
-    ks: Iterable[int] = (5, 10, 20),
+    ks: int | Iterable[int] = (5, 10, 20),
     candidates: Candidates = "all",
     seed: int = 0,
     progress: bool = False,
@@ -67,7 +68,7 @@ def evaluate(
     recommender : a fitted Recommender
     test : DataFrame, one row per test interaction, columns user_id and item_id
     seen : the interactions that no list contains; None takes those that the model was fitted on
-    ks : the cut-offs
+    ks : the cut-offs, or one
     candidates : "all" ranks against every unseen item. ("uniform", n) and ("popularity", n) rank each test
         item alone against n items drawn without replacement from those that its user has in neither seen
         nor test, with equal chances or in proportion to their number of seen interactions
@@ -88,7 +89,9 @@ def evaluate(
     """
     ks = _checked_cut_offs(ks)
     kind, n_candidates = _checked_candidates(candidates)
-    matrix = recommender.matrix
+    matrix = getattr(recommender, "matrix", None)
+    if matrix is None:
+        raise ValueError(f"{type(recommender).__name__} is not fitted: call fit before evaluate.")
     hidden = _seen_matrix(seen, matrix)
     pairs, counts = _relevant_pairs(test, matrix, hidden)
     users, items = pairs["user"].to_numpy(), pairs["item"].to_numpy()
@@ -102,6 +105,7 @@ def evaluate(
         )
         per_item = per_user_metrics(np.arange(len(users)), ranks, ks)  # every test item has its own list
         per_user = per_item.groupby(users).mean()
+    counts |= _short_lists(ranks, n_candidates, max(ks))
     per_user.index = pd.Index(matrix.user_ids[per_user.index], name="user_id")
     ranked = pairs[["user_id", "item_id"]].assign(rank=ranks.rank)
     return Evaluation(per_user, ranked, counts)
@@ -137,7 +141,9 @@ def by_user(evaluation: Evaluation, groups: pd.Series, *, seed: int = 0) -> pd.D
     -------
     DataFrame indexed by (group, metric): mean, low, high, n_users
     """
-    return _by_group(evaluation.per_user, groups.reindex(evaluation.per_user.index), seed)
+    users = evaluation.per_user.index
+    places = meet(users.to_series(), groups.index, "evaluated user")
+    return _by_group(evaluation.per_user, groups.iloc[places].where(places >= 0).set_axis(users), seed)
 
 
 def by_item(
@@ -220,8 +226,8 @@ def beyond_accuracy(
     )
 
 
-def _checked_cut_offs(ks: Iterable[int]) -> tuple[int, ...]:
-    ks = tuple(ks)
+def _checked_cut_offs(ks: int | Iterable[int]) -> tuple[int, ...]:
+    ks = (int(ks),) if isinstance(ks, (int, np.integer)) else tuple(ks)
     if not ks or any(k < 1 for k in ks):
         raise ValueError(f"The cut-offs ks are {ks}: give one or more whole numbers from 1.")
     return ks
@@ -253,14 +259,16 @@ def _relevant_pairs(
     test: pd.DataFrame, matrix: InteractionMatrix, seen: InteractionMatrix
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Distinct test pairs of known users with their codes, by user; and what was left out."""
-    missing = [column for column in ("user_id", "item_id") if column not in test.columns]
-    if missing:
-        raise ValueError(f"The test interactions have no column {missing[0]}: rename the one that is meant.")
-    pairs = test[["user_id", "item_id"]].drop_duplicates(ignore_index=True)
+    if test.empty:
+        raise ValueError("The test part has no rows: choose a split that leaves some.")
+    known_ids = {"user_id": matrix.user_ids, "item_id": matrix.item_ids}
+    columns = {name: same_kind(id_column(test, name), ids) for name, ids in known_ids.items()}
+    pairs = pd.DataFrame(columns).drop_duplicates(ignore_index=True)
     pairs = pairs.assign(user=matrix.user_codes(pairs["user_id"]), item=matrix.item_codes(pairs["item_id"]))
     known = pairs[pairs["user"] >= 0].sort_values(["user", "item"], kind="stable", ignore_index=True)
     if known.empty:
-        raise ValueError("No test user is known to the model: fit it on interactions of these users.")
+        meet(pairs["user_id"], matrix.user_ids, "test user")
+    meet(pairs["item_id"], matrix.item_ids, "test item")
     repeated = seen.contains(known["user"].to_numpy(), known["item"].to_numpy())
     counts = {
         "users": known["user"].nunique(),
@@ -271,6 +279,29 @@ def _relevant_pairs(
         "interactions_seen_before": int(repeated.sum()),
     }
     return known, counts
+
+
+def _short_lists(ranks: Ranks, n_candidates: int, k: int) -> dict[str, int]:
+    """Count the lists in which a cut-off says less than it seems to; warn where there are any."""
+    ranked = np.isfinite(ranks.rank)
+    n_short = int((ranks.n_candidates[ranked] < k).sum())
+    counts = {"lists_shorter_than_k": n_short}
+    if n_short:
+        warnings.warn(
+            f"{n_short:,} of {ranked.sum():,} test items are ranked in lists of fewer "
+            f"than {k} items, where everything is among the first {k}: choose smaller ks.",
+            stacklevel=3,
+        )
+    if n_candidates:
+        missing = n_candidates + 1 - ranks.n_candidates[ranked]
+        counts["candidates_missing"] = int(missing.sum())
+        if missing.any():
+            warnings.warn(
+                f"{(missing > 0).sum():,} of {ranked.sum():,} test items have fewer than {n_candidates} "
+                "candidates, all that there are: ask for fewer.",
+                stacklevel=3,
+            )
+    return counts
 
 
 def _by_group(per_user: pd.DataFrame, groups: pd.Series, seed: int) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, Self
@@ -17,6 +18,9 @@ Codes = NDArray[np.int64]
 # Scores held at a time. 2^22 floats (16 MB) stay near the processor; larger blocks were slower, not faster.
 BLOCK = 2**22
 
+# Text that a whole number is written as: 7, -7, 7.0, but not 07, which another id may be.
+_WHOLE = re.compile(r"(0|-?[1-9]\d*)(\.0)?", re.ASCII)
+
 
 @dataclass(frozen=True, eq=False)
 class InteractionMatrix:
@@ -29,8 +33,8 @@ class InteractionMatrix:
     user_ids : array (n_users,), sorted and unique
     item_ids : array (n_items,), sorted and unique
     csr : csr_matrix (n_users, n_items) of float32 ones, indices sorted, one entry per distinct pair
-    times : int64 (nnz,) or None, when each entry of `csr` happened (of repeated pairs the latest); None where
-        the frame has no column timestamp
+    times : int64 or float64 (nnz,) or None, when each entry of `csr` happened (of repeated pairs the latest);
+        None where the frame has no column timestamp
     n_dropped : int, the rows left out by `from_frame(..., unknown="drop")`
     """
 
@@ -66,12 +70,13 @@ class InteractionMatrix:
         Raises
         ------
         ValueError
-            A column is missing, an id is missing, or an id is unknown and `unknown` is "raise".
+            A column or an id is missing, a time is no time, an id is unknown and `unknown` is "raise", or not
+            one of the users, or of the items, is known.
         """
         if unknown not in ("raise", "drop"):
             raise ValueError(f'unknown is {unknown!r}: choose "raise" or "drop".')
         users, items = (id_column(interactions, column) for column in ("user_id", "item_id"))
-        times = interactions["timestamp"].to_numpy() if "timestamp" in interactions else None
+        times = times_of(interactions) if "timestamp" in interactions else None
         if like is None:
             user_codes, user_ids = _factorize(users)
             item_codes, item_ids = _factorize(items)
@@ -82,17 +87,20 @@ class InteractionMatrix:
         known = (user_codes >= 0) & (item_codes >= 0)
         if unknown == "raise" and not known.all():
             raise ValueError(_unknown_sentence(users, items, user_codes, item_codes))
+        if not known.any():  # of one of them, perhaps, not a single id: say which types met
+            meet(users, like.user_ids, "user")
+            meet(items, like.item_ids, "item")
         times = None if times is None else times[known]
         kept = _ones(user_codes[known], item_codes[known], like.n_users, like.n_items, times)
         return cls(like.user_ids, like.item_ids, *kept, n_dropped=int(len(known) - known.sum()))
 
     def user_codes(self, ids: Any) -> np.ndarray:
         """Codes of user ids: int64, as long as `ids`, -1 where the id is unknown."""
-        return self._user_index.get_indexer(pd.Index(ids)).astype(np.int64)
+        return _codes(ids, self._user_index)
 
     def item_codes(self, ids: Any) -> np.ndarray:
         """Codes of item ids: int64, as long as `ids`, -1 where the id is unknown."""
-        return self._item_index.get_indexer(pd.Index(ids)).astype(np.int64)
+        return _codes(ids, self._item_index)
 
     def contains(self, user_codes: np.ndarray, item_codes: np.ndarray) -> np.ndarray:
         """Tell which pairs of codes are entries of `csr`: bool, as long as both; False where a code is -1."""
@@ -152,9 +160,174 @@ def id_column(interactions: pd.DataFrame, column: str) -> pd.Series:
     if ids.hasnans:
         row = ids.isna().to_numpy().argmax()
         raise ValueError(f"Column {column} has no id in row {row}: fill or drop such rows.")
+    return plain_ids(ids)
+
+
+def same_kind(ids: pd.Series, like: np.ndarray | pd.Index) -> pd.Series:
+    """Write ids as other ids are written, so that those that mean the same are equal.
+
+    The integer 1, the float 1.0 and the text "1" mean the same, in columns of any type. The text "01" means
+    itself: reading it as 1 would lose its zero.
+
+    Parameters
+    ----------
+    ids : Series (n,) of any type
+    like : array or Index (m,), the ids that they are to meet
+
+    Returns
+    -------
+    Series (n,) with the index of `ids`: in the type of `like` where every id can be written in it; an id that
+    cannot, such as "A5" among integers, stays as it is.
+
+    Examples
+    --------
+    >>> same_kind(pd.Series(["1", "20"]), np.array([1, 2])).tolist()
+    [1, 20]
+    >>> same_kind(pd.Series([1.0, 20.0]), np.array(["1", "A5"])).tolist()
+    ['1', '20']
+    """
+    ids, known = plain_ids(ids), pd.Index(like)
+    if ids.dtype == known.dtype and ids.dtype != object:
+        return ids
+    if not (_is_integer(ids.dtype) and _is_integer(known.dtype)):
+        ids = _rewritten(ids, known)
+    if _is_integer(ids.dtype) and _is_integer(known.dtype) and len(ids):
+        fits = np.iinfo(known.dtype)
+        if fits.min <= int(ids.min()) and int(ids.max()) <= fits.max:
+            return ids.astype(known.dtype)
+    return ids
+
+
+def meet(ids: pd.Series, known_ids: np.ndarray | pd.Index, what: str) -> Codes:
+    """Find ids of one frame among those of another, whatever type either is stored in.
+
+    Parameters
+    ----------
+    ids : Series (n,)
+    known_ids : array or Index (m,) of distinct ids
+    what : str, what they are, for the sentence: "test user"
+
+    Returns
+    -------
+    int64 (n,), the place of each id in known_ids, -1 where it is not there
+
+    Raises
+    ------
+    ValueError
+        There are ids, and not one of them is there.
+    """
+    known = pd.Index(known_ids)
+    codes = known.get_indexer(pd.Index(same_kind(ids, known))).astype(np.int64)
+    if len(ids) and (codes < 0).all():
+        example = f", such as {known[:1].tolist()[0]!r}" if len(known) else ""
+        raise ValueError(
+            f"No {what} is known: 0 of {ids.nunique():,} match; they are {_type_name(ids)}, such as "
+            f"{ids.iloc[:1].tolist()[0]!r}; the {len(known):,} known ids are {_type_name(known)}{example}. "
+            "Use data with the same ids."
+        )
+    return codes
+
+
+def _type_name(ids: pd.Series | pd.Index) -> str:
+    inferred = pd.Index(ids).inferred_type
+    names = {"string": "text", "integer": "integers", "floating": "floats", "categorical": "categories"}
+    return names.get(inferred, inferred)
+
+
+def times_of(interactions: pd.DataFrame) -> np.ndarray:
+    """Return the times of a frame as numbers in the order of time, or say what is wrong with them.
+
+    Parameters
+    ----------
+    interactions : DataFrame with a column timestamp: integers, floats, datetimes with or without a zone, or
+        objects and ISO text that stand for them
+
+    Returns
+    -------
+    array (n_rows,) of int64, or of float64 where the column holds fractions
+
+    Raises
+    ------
+    ValueError
+        There is no such column, a time is missing, or a value is no time.
+    """
+    if "timestamp" not in interactions.columns:
+        raise ValueError("A chronological split needs a column timestamp: the interactions have none.")
+    times = plain_ids(interactions["timestamp"])
+    if not len(times):
+        return np.empty(0, np.int64)
+    _refuse_missing(times)
+    if not (times.dtype.kind in "iufM" or isinstance(times.dtype, pd.DatetimeTZDtype)):
+        times = _read_times(times)
+        _refuse_missing(times)
+    if times.dtype.kind == "f":
+        return times.to_numpy(np.float64)
+    if times.dtype.kind == "u" and int(times.max()) >= 2**63:  # too large for int64: their order is enough
+        return np.unique(times.to_numpy(), return_inverse=True)[1].astype(np.int64)
+    return times.astype("int64").to_numpy()
+
+
+def _refuse_missing(times: pd.Series) -> None:
+    if times.hasnans:
+        row = times.isna().to_numpy().argmax()
+        raise ValueError(f"Column timestamp has no time in row {row}: fill or drop such rows.")
+
+
+def _read_times(times: pd.Series) -> pd.Series:
+    """Objects and text as numbers, or as datetimes, all in UTC."""
+    refusal = f"Column timestamp holds {times.dtype}, not times: load it with load_interactions."
+    if times.dtype == bool:
+        raise ValueError(refusal)
+    try:
+        if pd.Index(times).inferred_type in ("integer", "floating", "mixed-integer-float", "decimal"):
+            return pd.to_numeric(times)
+        return pd.to_datetime(times, format="ISO8601", utc=True)
+    except (ValueError, TypeError):
+        raise ValueError(refusal) from None
+
+
+def plain_ids(ids: pd.Series) -> pd.Series:
+    """Return the ids of a categorical column as what they are; of any other column, the column."""
     if isinstance(ids.dtype, pd.CategoricalDtype):  # its own order of categories is not the order of the ids
         return ids.astype(ids.cat.categories.dtype)
     return ids
+
+
+def _is_integer(dtype: Any) -> bool:
+    return isinstance(dtype, np.dtype) and dtype.kind in "iu"
+
+
+def _rewritten(ids: pd.Series, like: pd.Index) -> pd.Series:
+    """Look at every distinct id once; an Index remembers the type of its values."""
+    places, distinct = pd.factorize(ids, use_na_sentinel=False)
+    kind = like.inferred_type
+    if kind == "string" and pd.Index(distinct).inferred_type == "string":
+        return ids
+    if kind == "integer":
+        values = [_meant(one) for one in distinct]
+    elif kind == "string":
+        values = [str(_meant(one)) if type(_meant(one)) is int else one for one in distinct]
+    elif kind in ("floating", "mixed", "mixed-integer", "mixed-integer-float"):  # in one of three spellings
+        spellings = [(one, _meant(one), str(_meant(one))) for one in distinct]
+        values = [next((one for one in three if one in like), three[0]) for three in spellings]
+    else:
+        return ids
+    types = {type(value) for value in values}
+    written = pd.Series(values, dtype=object)
+    if types == {int} or types == {str}:
+        written = written.infer_objects()
+    elif types == {type(one) for one in distinct}:
+        return ids
+    return pd.Series(written.array.take(places), index=ids.index, name=ids.name)
+
+
+def _meant(one: Any) -> Any:
+    """The integer that an id means, or the id itself."""
+    if isinstance(one, str):
+        return int(one.removesuffix(".0")) if _WHOLE.fullmatch(one) else one
+    if isinstance(one, (float, np.floating)):
+        return int(one) if float(one).is_integer() else one
+    return int(one) if isinstance(one, (int, np.integer)) and not isinstance(one, bool) else one
 
 
 def row_codes(ids: pd.Series) -> np.ndarray:
@@ -215,6 +388,11 @@ def like_lengths(lengths: Codes, budget: int) -> list[Codes]:
     return groups
 
 
+def _codes(ids: Any, index: pd.Index) -> Codes:
+    column = ids if isinstance(ids, pd.Series) else pd.Series(pd.Index(ids))
+    return index.get_indexer(pd.Index(same_kind(column, index))).astype(np.int64)
+
+
 def _factorize(ids: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     codes, unique = pd.factorize(ids, sort=True)
     return codes, np.asarray(unique)
@@ -231,7 +409,7 @@ def _ones(
     users, items = np.divmod(keys[last], max(n_items, 1))
     indptr = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=n_users))])
     csr = csr_matrix((np.ones(len(items), np.float32), items, indptr), shape=(n_users, n_items))
-    return csr, None if times is None else times[order][last].astype(np.int64)
+    return csr, None if times is None else times[order][last]
 
 
 def _unknown_sentence(

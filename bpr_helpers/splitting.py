@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from bpr_helpers.matrix import id_column, keep_rows, row_codes
+from bpr_helpers.matrix import id_column, keep_rows, row_codes, same_kind, times_of
 
 _TRAIN, _VALID, _TEST = range(3)
 
@@ -122,7 +122,7 @@ def split_global_time(
         cut share one time.
     """
     test_share, valid_share = _share("test_fraction", test_fraction), _share("valid_fraction", valid_fraction)
-    users, times = row_codes(id_column(interactions, "user_id")), _times(interactions)
+    users, times = row_codes(id_column(interactions, "user_id")), times_of(interactions)
     id_column(interactions, "item_id")
     ordered = np.sort(times)
     part = np.full(len(times), _TRAIN, dtype=np.int8)
@@ -133,6 +133,41 @@ def split_global_time(
             ordered = ordered[ordered < start]
     n_users, in_train = len(np.unique(users)), len(np.unique(users[part == _TRAIN]))
     return _parts(interactions, part, {"users": n_users, "users_not_in_train": n_users - in_train})
+
+
+def split_random(
+    interactions: pd.DataFrame, *, test_fraction: float = 0.1, valid_fraction: float = 0.0, seed: int = 0
+) -> Split:
+    """Test on a random fraction of every user's interactions: for data without times.
+
+    Sizes are those of `split_per_user`; which rows are drawn depends on user, item and seed, not on the order
+    of the rows. One gives up the question that matters in use: from the past, what comes next? A model may
+    learn here from what came after a test row, so results are higher than they would be in use, and whatever
+    needs times, such as recency, cannot be judged.
+
+    Parameters
+    ----------
+    interactions : DataFrame, one row per interaction, columns user_id and item_id; a timestamp is not read
+    test_fraction : float above 0 and below 1
+    valid_fraction : float, at least 0 and below 1
+    seed : int, another one draws other rows
+
+    Raises
+    ------
+    ValueError
+        A column or an id is missing, or an argument is out of its range.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"user_id": [1] * 10, "item_id": range(10)})
+    >>> split = split_random(rows, test_fraction=0.2)
+    >>> len(split.train), len(split.test)
+    (8, 2)
+    """
+    numbered = interactions.reset_index(drop=True).assign(timestamp=0)  # all tied: the hash alone decides
+    drawn = split_per_user(numbered, test_fraction=test_fraction, valid_fraction=valid_fraction, seed=seed)
+    train, valid, test = (interactions.iloc[part.index] for part in (drawn.train, drawn.valid, drawn.test))
+    return Split(train, valid, test, drawn.counts)
 
 
 def split_report(split: Split) -> pd.DataFrame:
@@ -151,24 +186,33 @@ def split_report(split: Split) -> pd.DataFrame:
         tied_users : users whose first row here has the time of their last row in the earlier parts, so
             that the rule for ties, not time, decided what is tested
         later_in_train : the share of the train rows, of anybody, that are later than a row of this part,
-            averaged over its rows: what the model knows of the future
+            averaged over its rows: what the model knows of the future. Without a column timestamp, this and
+            tied_users are nan
         unknown_user_rows, unknown_item_rows : rows whose user (item) has no row in train
     """
     parts = [split.train, split.valid, split.test]
     part = np.repeat(np.arange(len(parts)), [len(p) for p in parts])
     rows = pd.concat([p for p in parts if len(p)] or [split.train])
-    users, items = (row_codes(id_column(rows, column)) for column in ("user_id", "item_id"))
-    facts = _Facts(users, items, _times(rows), part)
+    users, items = (_codes_of_parts(parts, column) for column in ("user_id", "item_id"))
+    times = times_of(rows) if all("timestamp" in p for p in parts) else None
+    facts = _Facts(users, items, times, part)
     report = pd.DataFrame([facts.of(label) for label in range(len(parts))], index=["train", "valid", "test"])
     report.index.name = "part"
     return report
+
+
+def _codes_of_parts(parts: list[pd.DataFrame], column: str) -> np.ndarray:
+    """Codes of all rows; the ids of every part are written as those of the first that has rows."""
+    filled = [id_column(part, column) for part in parts if len(part)] or [id_column(parts[0], column)]
+    like = pd.Index(filled[0].unique())
+    return row_codes(pd.concat([filled[0], *(same_kind(ids, like) for ids in filled[1:])]))
 
 
 @dataclass(frozen=True)
 class _Facts:
     users: np.ndarray
     items: np.ndarray
-    times: np.ndarray
+    times: np.ndarray | None
     part: np.ndarray
 
     def of(self, label: int) -> dict[str, float]:
@@ -181,7 +225,7 @@ class _Facts:
             "users_missing": len(pd.unique(self.users)) - len(pd.unique(users)),
             "repeated_pairs": int(self.repeated_pairs[label]),
             "tied_users": self._tied_users(here, before),
-            "later_in_train": _later(self.times[train], self.times[here]) if label != _TRAIN else np.nan,
+            "later_in_train": self._later_in_train(label, here, train),
             "unknown_user_rows": int(np.isin(users, self.users[train], invert=True).sum()),
             "unknown_item_rows": int(np.isin(items, self.items[train], invert=True).sum()),
         }
@@ -194,7 +238,14 @@ class _Facts:
         repeats = (pairs[1:] == pairs[:-1]) & (part[1:] != part[:-1])
         return np.bincount(part[1:][repeats], minlength=3)
 
-    def _tied_users(self, here: np.ndarray, before: np.ndarray) -> int:
+    def _later_in_train(self, label: int, here: np.ndarray, train: np.ndarray) -> float:
+        if self.times is None or label == _TRAIN:
+            return float("nan")
+        return _later(self.times[train], self.times[here])
+
+    def _tied_users(self, here: np.ndarray, before: np.ndarray) -> float:
+        if self.times is None:
+            return float("nan")
         first = pd.Series(self.times[here]).groupby(self.users[here]).min()
         last = pd.Series(self.times[before]).groupby(self.users[before]).max()
         first, last = first.align(last, join="inner")
@@ -225,19 +276,6 @@ def _ceil(share: Fraction, n_rows: np.ndarray) -> np.ndarray:
     return np.array([math.ceil(share * int(n)) for n in values], dtype=np.int64)[where]
 
 
-def _times(interactions: pd.DataFrame) -> np.ndarray:
-    """Return the times as numbers, or say in one sentence what is wrong with them."""
-    if "timestamp" not in interactions.columns:
-        raise ValueError("A chronological split needs a column timestamp: the interactions have none.")
-    times = interactions["timestamp"]
-    if times.hasnans:
-        row = times.isna().to_numpy().argmax()
-        raise ValueError(f"Column timestamp has no time in row {row}: fill or drop such rows.")
-    if times.dtype.kind not in "iufM":
-        raise ValueError(f"Column timestamp holds {times.dtype}, not times: load it with load_interactions.")
-    return times.to_numpy() if times.dtype.kind == "f" else times.astype("int64").to_numpy()
-
-
 def _split_last(
     interactions: pd.DataFrame,
     sizes: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
@@ -245,7 +283,9 @@ def _split_last(
     seed: int,
 ) -> Split:
     users, items = row_codes(id_column(interactions, "user_id")), id_column(interactions, "item_id")
-    order = _chronological(users, _times(interactions), _tie_key(interactions["user_id"], items, ties, seed))
+    order = _chronological(
+        users, times_of(interactions), _tie_key(interactions["user_id"], items, ties, seed)
+    )
     n_rows = np.bincount(users)
     n_test, n_valid = sizes(n_rows)  # codes that no row has get nonsense, which nobody looks up
     ordered_users = users[order]

@@ -5,13 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import LabelEncoder
 
-from bpr_helpers.matrix import InteractionMatrix, as_matrix, row_codes
+from bpr_helpers.matrix import InteractionMatrix, as_matrix, row_codes, same_kind
 
 IDS = st.one_of(
     st.lists(st.tuples(st.integers(-5, 5), st.integers(-(2**62), 2**62)), max_size=30),
     st.lists(st.tuples(st.text("abä", max_size=2), st.text("xyz", min_size=1, max_size=2)), max_size=30),
 )
 unhurried = settings(deadline=None)
+# How the same ids are stored in one file and in another.
+STORED = ["int64", "int32", "uint16", "float64", "Int64", "str", "string", "object", "category"]
 
 
 def frame(pairs: list) -> pd.DataFrame:
@@ -132,3 +134,46 @@ def test_row_codes_are_equal_where_ids_are(ids: list) -> None:
     assert codes.min() >= 0
     assert codes.max() <= 2 * len(ids)
     assert [[a == b for a in ids] for b in ids] == (codes[:, None] == codes).tolist()
+
+
+def stored(ids: list[int], how: str) -> pd.Series:
+    """Whole numbers as a column of some type; a category holds text."""
+    whole = pd.Series(ids, dtype="int64")
+    return whole.astype(str).astype("category") if how == "category" else whole.astype(how)
+
+
+@unhurried
+@given(
+    st.lists(st.integers(0, 999), min_size=1, max_size=9, unique=True),
+    st.sampled_from(STORED),
+    st.sampled_from(STORED),
+)
+def test_ids_that_mean_the_same_are_equal(ids: list, one: str, other: str) -> None:
+    like = InteractionMatrix.from_frame(pd.DataFrame({"user_id": stored(ids, other), "item_id": 0})).user_ids
+    written = same_kind(stored(ids, one), like)
+    assert pd.Index(like).get_indexer(pd.Index(written)).min() >= 0
+    assert {type(value) for value in written.tolist()} == {type(value) for value in like.tolist()} or (
+        "float64" in (one, other)
+    )
+
+
+@pytest.mark.parametrize(
+    ("ids", "like", "written"),
+    [
+        (["1", "A5"], [1, 2], [1, "A5"]),
+        (["01", "1"], [1], ["01", 1]),
+        ([1.0, 2.5], [1], [1, 2.5]),
+        (["1.0", "7.0"], [1], [1, 7]),
+        ([1, 2], ["1", "A5"], ["1", "2"]),
+        (["1", "A5"], [1, "A5"], [1, "A5"]),
+        ([2**53 + 1], ["a"], [str(2**53 + 1)]),
+        (["9223372036854775807", "-1"], [1], [2**63 - 1, -1]),
+        (["9223372036854775808", "-1"], [1], [2**63, -1]),
+        ([True], [1], [True]),
+        (["a"], ["b"], ["a"]),
+    ],
+)
+def test_what_has_another_meaning_stays(ids: list, like: list, written: list) -> None:
+    found = same_kind(pd.Series(ids, index=range(5, 5 + len(ids)), name="x"), np.array(like, dtype=object))
+    assert found.tolist() == written and [type(v) for v in found.tolist()] == [type(v) for v in written]
+    assert found.name == "x" and found.index[0] == 5
