@@ -5,20 +5,20 @@ markers differ as well, so that a figure stays readable in grey.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from adjustText import adjust_text
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Annotation, Text
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
 from bpr_helpers import metrics
+from bpr_helpers.recommend import short_title
 from bpr_helpers.splitting import Split
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
@@ -130,7 +130,7 @@ def split_timeline(
             x = rows["position" if scale == "order" else "timestamp"]
             y = rows["user_id"].map(line_of) + (offset if scale == "time" else 0.0)
             ax.scatter(x, y, c=color, marker=marker, s=size, linewidths=0, alpha=0.8, label=part)
-    ax.set_yticks(range(len(chosen)), [str(user) for user in chosen])
+    ax.set_yticks(range(len(chosen)), [short_title(user, 32) for user in chosen], parse_math=False)
     ax.invert_yaxis()
     ax.grid(axis="y", alpha=0.3)
     ax.set_ylabel("user_id")
@@ -174,9 +174,9 @@ def learning_curves(
         for column in columns
     }
     ax = _axes(ax)
-    for (label, curve), style in zip(curves.items(), _styles(len(curves)), strict=True):
+    for (label, curve), style in zip(curves.items(), _styles(curves), strict=True):
         ax.plot(curve.index, curve, label=label, markevery=_sparse(len(curve)), **style)
-        best = _best_epoch(curve)
+        best = curve.sort_values(ascending="loss" in str(curve.name), kind="stable").index.tolist()[0]
         ax.scatter([best], curve[[best]], s=130, c="none", edgecolors=style["color"], linewidths=2, zorder=3)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("epoch")
@@ -219,17 +219,16 @@ def metric_by_k(
     """
     tables = {name: _by_k(summary, metric, name) for name, summary in _some(summaries, "metric_by_k").items()}
     ax = _axes(ax)
-    for (name, table), style in zip(tables.items(), _styles(len(tables)), strict=True):
+    for (name, table), style in zip(tables.items(), _styles(tables), strict=True):
         ax.plot(table.index, table["mean"], label=name, **style)
         edge = {"edgecolor": style["color"], "linestyle": style["linestyle"], "linewidth": 0.7}
         ax.fill_between(table.index, table["low"], table["high"], facecolor=style["color"], alpha=0.2, **edge)
     ax.set_xticks(sorted({k for table in tables.values() for k in table.index}))
     ax.set_xlabel("cut-off k (length of the list)")
     ax.set_ylabel(f"{_spoken(metric)}, mean over users")
-    leaders = pd.DataFrame({name: table["mean"] for name, table in tables.items()}).idxmax(axis=1)
-    ax.set_title(
-        title or f"{_spoken(metric)} at every k with 95 % bands: {' or '.join(leaders.unique())} leads"
-    )
+    best = pd.DataFrame({name: table["mean"] for name, table in tables.items()}).idxmax(axis=1).unique()
+    leaders = " or ".join(short_title(name) for name in best)
+    ax.set_title(title or f"{_spoken(metric)} at every k with 95 % bands: {leaders} leads")
     _legend(ax)
     return ax
 
@@ -264,10 +263,15 @@ def forest(
     ValueError
         when there is no model, or one lacks the metric.
     """
-    rows = {name: _row(summary, metric, name) for name, summary in _some(summaries, "forest").items()}
+    rows = {}
+    for name, summary in _some(summaries, "forest").items():
+        if metric not in summary.index:
+            raise ValueError(f"forest: {name} has no {metric!r} among {list(summary.index)}.")
+        rows[name] = summary.loc[[metric], ["mean", "low", "high"]].iloc[0]
     table = pd.DataFrame(rows).T.sort_values("mean", ascending=False, kind="stable")
     ax = _axes(ax)
     places = np.arange(len(table))
+    best, worst = short_title(table.index[0]), short_title(table.index[-1])
     spread = [table["mean"] - table["low"], table["high"] - table["mean"]]
     ax.axvline(table["mean"].iloc[0], color="grey", linestyle=":", linewidth=1.2)
     ax.errorbar(
@@ -275,13 +279,11 @@ def forest(
     )
     for place, mean in zip(places, table["mean"], strict=True):
         ax.annotate(f"{mean:.3f}", (mean, place), xytext=(0, 7), textcoords="offset points", ha="center")
-    ax.set_yticks(places, table.index)
+    ax.set_yticks(places, [short_title(name, 32) for name in table.index], parse_math=False)
     ax.set_ylim(len(table) - 0.5, -0.7)
     ax.set_ylabel("model, the best on top")
     ax.set_xlabel(f"{_spoken(metric)}, mean over users and 95 % interval")
-    ax.set_title(
-        title or f"{_spoken(metric)}: {table.index[0]} has the highest mean, {table.index[-1]} the lowest"
-    )
+    ax.set_title(title or f"{_spoken(metric)}: {best} has the highest mean, {worst} the lowest")
     return ax
 
 
@@ -315,7 +317,7 @@ def lorenz(
     ax = _axes(ax)
     share = np.linspace(0, 100, n_items + 1)
     ax.plot([0, 100], [0, 100], color="grey", linestyle=":", linewidth=1.2, label="equal exposure (0.00)")
-    for (name, exposure), style in zip(exposures.items(), _styles(len(exposures)), strict=True):
+    for (name, exposure), style in zip(exposures.items(), _styles(exposures), strict=True):
         curve = 100 * np.append(0, exposure.cumsum()) / exposure.sum()
         ax.plot(share, curve, label=f"{name} ({ginis[name]:.2f})", markevery=_sparse(len(curve)), **style)
     ax.set(xlim=(0, 100), ylim=(0, 100))
@@ -323,7 +325,8 @@ def lorenz(
     ax.set_ylabel("share of all recommendations (%)")
     worst = max(ginis, key=lambda name: ginis[name])
     needed = np.searchsorted(exposures[worst][::-1].cumsum(), exposures[worst].sum() / 2) + 1
-    ax.set_title(title or f"Half of {worst}'s recommendations come from {needed} of {n_items:,} items")
+    of_whom = f"Half of {short_title(worst)}'s recommendations"
+    ax.set_title(title or f"{of_whom} come from {needed} of {n_items:,} items")
     _legend(ax, title="model (Gini)")
     return ax
 
@@ -361,6 +364,10 @@ def embedding_map(
         raise ValueError(
             f"embedding_map: {len(groups)} groups for {len(plane)} vectors; give one name per vector."
         )
+    if absent := [place for place in labels or {} if not 0 <= place < len(plane)]:
+        raise ValueError(
+            f"embedding_map: no vector at position {absent[0]}; the labels go from 0 to {len(plane) - 1}."
+        )
     names = pd.Series([""] * len(plane) if groups is None else list(groups))
     largest = list(names.value_counts().index[: len(_points)])
     ax = _axes(ax)
@@ -379,25 +386,6 @@ def embedding_map(
     if labels:
         _write_labels(ax, plane, labels)
     return ax
-
-
-# Told apart by colour, dashes and marker alike; yellow is left out, too pale for a line.
-_lines = [
-    (BLUE, "-", "o"),
-    (VERMILION, "--", "s"),
-    (GREEN, "-.", "^"),
-    (BLACK, ":", "D"),
-    (PURPLE, (0, (6, 1, 1, 1, 1, 1)), "v"),
-    (ORANGE, (0, (8, 3)), "P"),
-    (SKY, (0, (2, 1)), "X"),
-]
-_points = [(BLUE, "o"), (VERMILION, "s"), (GREEN, "^"), (BLACK, "P"), (PURPLE, "v"), (ORANGE, "D")]
-# colour, marker, size and how far below the user's line: a short visit puts all parts on one spot
-_part_styles = {
-    "train": (SKY, "o", 28, -0.25),
-    "valid": (ORANGE, "^", 36, 0.0),
-    "test": (BLACK, "s", 22, 0.25),
-}
 
 
 def _axes(ax: Axes | None) -> Axes:
@@ -462,12 +450,15 @@ def _timeline_title(events: pd.DataFrame, scale: str) -> str:
     return "Some users' training interactions are later than other users' test interactions"
 
 
-def _styles(n: int) -> list[dict[str, Any]]:
-    """Line styles of n series; the eighth looks like the first again."""
-    cycle = itertools.islice(itertools.cycle(_lines), n)
+def _styles(names: Iterable[str]) -> list[dict[str, Any]]:
+    """A line style per name: the course's models keep theirs when one is left out, others take the rest."""
+    names = list(names)
+    taken = {_model_lines.index(name) for name in names if name in _model_lines}
+    free = itertools.cycle([place for place in range(len(_lines)) if place not in taken])
+    places = [_model_lines.index(name) if name in _model_lines else next(free) for name in names]
     return [
-        {"color": c, "linestyle": dashes, "marker": m, "markersize": 6, "linewidth": 2}
-        for c, dashes, m in cycle
+        {"color": color, "linestyle": dashes, "marker": marker, "markersize": 6, "linewidth": 2}
+        for color, dashes, marker in (_lines[place] for place in places)
     ]
 
 
@@ -481,7 +472,9 @@ def _sparse(n: int) -> int:
 
 
 def _legend(ax: Axes, title: str | None = None) -> None:
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, title=title)
+    legend = ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, title=title)
+    for text in legend.get_texts():  # a long name would leave no room for the axes; one may hold dollars
+        text.set(text=short_title(text.get_text(), 32), parse_math=False)
 
 
 def _some(named: Mapping[str, Any], figure: str) -> dict[str, Any]:
@@ -504,23 +497,12 @@ def _curve(history: pd.DataFrame, column: str) -> pd.Series:
     return history.set_index("epoch")[column]
 
 
-def _best_epoch(curve: pd.Series) -> int:
-    lowest = "loss" in str(curve.name)
-    return curve.sort_values(ascending=lowest, kind="stable").index.tolist()[0]
-
-
 def _by_k(summary: pd.DataFrame, metric: str, name: str) -> pd.DataFrame:
     """The rows of one metric, indexed by their cut-off."""
     cut_offs = {row: int(row.split("@")[1]) for row in summary.index if row.startswith(f"{metric}@")}
     if not cut_offs:
         raise ValueError(f"metric_by_k: {name} has no {metric!r} at any k among {list(summary.index)}.")
     return summary.loc[list(cut_offs)].rename(index=cut_offs).sort_index()
-
-
-def _row(summary: pd.DataFrame, metric: str, name: str) -> pd.Series:
-    if metric not in summary.index:
-        raise ValueError(f"forest: {name} has no {metric!r} among {list(summary.index)}.")
-    return summary.loc[[metric], ["mean", "low", "high"]].iloc[0]
 
 
 def _spoken(metric: str) -> str:
@@ -546,51 +528,48 @@ def _principal_plane(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(
             f"embedding_map: vectors of shape {vectors.shape}; give (n, d) with n >= 3 and d >= 2."
         )
+    if not np.isfinite(vectors).all():
+        raise ValueError("embedding_map: a vector holds inf or nan; train again with a lower learning rate.")
     left, sizes, _ = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
     plane = left[:, :2] * sizes[:2]
     plane *= np.sign(plane[np.abs(plane).argmax(axis=0), [0, 1]])  # an SVD leaves the signs open
-    return plane, (sizes**2 / (sizes**2).sum())[:2]
-
-
-# Where a text may stand, in points from its ring, best first; far ones are joined to it by a thin line.
-_around = [(side * 6, height) for height in (4, -4, 15, -15, 27, -27) for side in (1, -1)]
+    return plane, (sizes**2 / max((sizes**2).sum(), np.finfo(float).tiny))[:2]
 
 
 def _write_labels(ax: Axes, plane: np.ndarray, labels: Mapping[int, str]) -> None:
-    """Ring the labelled points, and write each text where it covers least: no other text, and no ring."""
+    """Ring the labelled points, and write each text where it covers neither a ring nor another text."""
     rings = plane[list(labels)]
-    ax.scatter(rings[:, 0], rings[:, 1], s=30, c="none", edgecolors=BLACK, linewidths=1, zorder=4)
+    drawn = ax.scatter(rings[:, 0], rings[:, 1], s=30, c="none", edgecolors=BLACK, linewidths=1, zorder=4)
     ax.figure.canvas.draw()  # settles where the axes lie
-    around_rings = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in ax.transData.transform(rings)]
-    texts: list[Bbox] = []
-    for ring, text in zip(rings, labels.values(), strict=True):
-        boxes = [_text_box(ax, text, ring, place) for place in _around]
-        covered = [3 * box.count_overlaps(texts) + box.count_overlaps(around_rings) for box in boxes]
-        outside = [not (ax.bbox.containsx(box.x0) and ax.bbox.containsx(box.x1)) for box in boxes]
-        best = int(np.argmin(np.add(covered, np.multiply(100, outside))))
-        texts.append(boxes[best])
-        _note(ax, text, ring, _around[best])
+    halo = [withStroke(linewidth=2.5, foreground="white")]
+    texts = [
+        # a title may hold dollars; one that is long must not shrink the axes
+        ax.text(x, y, short_title(text, 36), fontsize=9, parse_math=False, path_effects=halo, in_layout=False)
+        for (x, y), text in zip(rings, labels.values(), strict=True)
+    ]
+    lines = {"arrowstyle": "-", "color": "grey", "linewidth": 0.7}
+    # A number of steps, not of seconds: the same picture twice. Tried on six crowded maps, these forces left
+    # the fewest texts on each other.
+    forces = {"force_text": (0.2, 0.4), "prevent_crossings": False}
+    adjust_text(texts, objects=drawn, ax=ax, iter_lim=500, arrowprops=lines, **forces)
 
 
-def _text_box(ax: Axes, text: str, point: np.ndarray, place: tuple[int, int]) -> Bbox:
-    """Where a note would stand, in pixels."""
-    note = _note(ax, text, point, place)
-    note.get_window_extent()  # moves the text to its place
-    box = Text.get_window_extent(note)  # the text without its thin line
-    note.remove()
-    return box
-
-
-def _note(ax: Axes, text: str, point: np.ndarray, place: tuple[int, int]) -> Annotation:
-    return ax.annotate(
-        text,
-        (point[0], point[1]),
-        xytext=place,
-        textcoords="offset points",
-        fontsize=9,
-        ha="left" if place[0] > 0 else "right",
-        va="bottom" if place[1] > 0 else "top",
-        parse_math=False,  # a title may hold dollars
-        arrowprops={"arrowstyle": "-", "color": "grey", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4},
-        path_effects=[withStroke(linewidth=2.5, foreground="white")],
-    )
+# Told apart by colour, dashes and marker alike; yellow is left out, too pale for a line.
+_lines = [
+    (BLUE, "-", "o"),
+    (VERMILION, "--", "s"),
+    (GREEN, "-.", "^"),
+    (BLACK, ":", "D"),
+    (PURPLE, (0, (6, 1, 1, 1, 1, 1)), "v"),
+    (ORANGE, (0, (8, 3)), "P"),
+    (SKY, (0, (2, 1)), "X"),
+]
+# The models of the notebooks, each on the line of the same place above.
+_model_lines = ["Random", "Popularity", "ItemKNN", "EASE", "IALS", "BPR"]
+_points = [(BLUE, "o"), (VERMILION, "s"), (GREEN, "^"), (BLACK, "P"), (PURPLE, "v"), (ORANGE, "D")]
+# colour, marker, size and how far below the user's line: a short visit puts all parts on one spot
+_part_styles = {
+    "train": (SKY, "o", 28, -0.25),
+    "valid": (ORANGE, "^", 36, 0.0),
+    "test": (BLACK, "s", 22, 0.25),
+}
