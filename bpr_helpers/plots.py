@@ -1,7 +1,12 @@
 """The course's figures: every function draws on one Axes and returns it.
 
-Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart; line styles and
-markers differ as well, so that a figure stays readable in grey.
+The colors can be told apart by color-blind readers. Line styles and markers differ as well, so that a figure
+can be read in gray.
+
+References
+----------
+Okabe and Ito, "Color Universal Design: How to make figures and presentations that are friendly to colorblind
+people", 2008.
 """
 
 import itertools
@@ -18,6 +23,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from bpr_helpers import metrics
+from bpr_helpers.matrix import same_kind
 from bpr_helpers.recommend import short_title
 from bpr_helpers.splitting import Split
 
@@ -47,21 +53,21 @@ def long_tail(
     Parameters
     ----------
     interactions : DataFrame, one row per interaction, column `by`
-    by : "item_id" or "user_id", what is counted
-    threshold : int, a smallest count to mark with a dashed line (a k of the k-core); None marks none
-    head : float in (0, 1), share of the items that is shaded and whose interactions the title counts
-    title : str, instead of the default, which says what share of the interactions the head has
-    ax : Axes to draw on, a new one where None
+    by : "item_id" or "user_id", whose interactions are counted
+    threshold : int, a count to mark with a dashed line, such as the k of a k-core; None draws no line
+    head : float in (0, 1), share of the items that is shaded
+    title : str; None writes what share of the interactions belongs to the shaded items
+    ax : Axes to draw on; None makes a new one
 
     Returns
     -------
     Axes
-        rank on x, number of interactions on a logarithmic y.
+        The rank of an item on x, its number of interactions on a logarithmic y.
 
     Raises
     ------
     ValueError
-        when there is no interaction, or no column `by`.
+        There is no interaction, or no column `by`.
     """
     counts = _counts(interactions, by)
     noun = by.removesuffix("_id")
@@ -89,32 +95,33 @@ def split_timeline(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw when the training, validation and test interactions of some users took place.
+    """Draw when some users' training, validation and test interactions took place.
 
     Parameters
     ----------
     split : Split, parts with columns user_id and timestamp
-    users : list of user ids, one line each from top to bottom; None takes `n_users` of those in the test
-        part, evenly spaced by their first interaction
-    n_users : int, number of users where `users` is None
-    scale : "time" puts the calendar on x, "order" each user's interactions one after another as a share of
-        the user's history: a user's interactions often fall in one hour and lie on one spot of a calendar
-    title : str, instead of the default
-    ax : Axes to draw on, a new one where None
+    users : list of user ids, one line each from top to bottom; None takes `n_users` users of the test part,
+        evenly spaced by their first interaction
+    n_users : int, how many users to draw if `users` is None
+    scale : "time" draws the calendar on x, where the interactions of one evening fall on one spot; "order"
+        spaces each user's interactions evenly
+    title : str; None writes whether any training interaction is later than a test interaction
+    ax : Axes to draw on; None makes a new one
 
     Returns
     -------
     Axes
-        one line per user; circles are train, triangles validation, squares test.
+        One line per user. Circles are training interactions, triangles validation, squares test.
 
     Raises
     ------
     ValueError
-        when there are no timestamps, or one of `users` is in no part.
+        There are no timestamps, or one of `users` is in no part of the split.
     """
     events = _events(split)
-    chosen = _spread_users(events, n_users) if users is None else list(users)
-    if missing := [user for user in chosen if user not in set(events["user_id"])]:
+    known = events["user_id"].unique()
+    chosen = _spread_users(events, n_users) if users is None else same_kind(pd.Series(users), known).tolist()
+    if missing := [user for user in chosen if user not in known]:
         raise ValueError(
             f"split_timeline: user {missing[0]!r} is in no part of the split; choose users from split.train."
         )
@@ -147,24 +154,25 @@ def learning_curves(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw columns of a training history epoch by epoch, and ring the best epoch of each.
+    """Draw columns of a training history by epoch, with a ring around the best epoch of each.
 
     Parameters
     ----------
-    histories : DataFrame with a column epoch (the `history` of a BPR), or several of them by name
-    columns : name(s) of the columns to draw, of one unit; of a loss the lowest is best, else the highest
-    title : str, instead of the default
-    ax : Axes to draw on, a new one where None
+    histories : DataFrame with a column epoch (the `history` of a BPR), or a dict of them by name
+    columns : the column to draw, or several that share a unit. The best value of a column is its highest, or
+        its lowest if the name of the column contains "loss"
+    title : str; None writes which epoch is best
+    ax : Axes to draw on; None makes a new one
 
     Returns
     -------
     Axes
-        epoch on x, a line per history and column.
+        The epoch on x, a line per history and column.
 
     Raises
     ------
     ValueError
-        when there is no epoch, or a history has no such column.
+        A history has no epoch, or lacks one of the columns.
     """
     columns = [columns] if isinstance(columns, str) else list(columns)
     named = {"": histories} if isinstance(histories, pd.DataFrame) else dict(histories)
@@ -197,25 +205,25 @@ def metric_by_k(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw a metric of several models against the cut-off k, with bands for the intervals.
+    """Draw a metric of several models against the cut-off k, with their intervals as bands.
 
     Parameters
     ----------
-    summaries : by name of the model, what `Evaluation.summary` returns: indexed by metric ("ndcg@10"),
+    summaries : dict from the name of a model to its `Evaluation.summary()`: a row per metric ("ndcg@10"),
         columns mean, low and high
-    metric : name of the metric without its cut-off
-    title : str, instead of the default, which names the models that lead
-    ax : Axes to draw on, a new one where None
+    metric : name of the metric without its cut-off, such as "ndcg"
+    title : str; None writes which model leads
+    ax : Axes to draw on; None makes a new one
 
     Returns
     -------
     Axes
-        cut-off on x, mean and 95 % band on y.
+        The cut-off on x, the mean and its 95 % band on y.
 
     Raises
     ------
     ValueError
-        when there is no model, or one has the metric at no cut-off.
+        There is no model, or a model lacks the metric at every cut-off.
     """
     tables = {name: _by_k(summary, metric, name) for name, summary in _some(summaries, "metric_by_k").items()}
     ax = _axes(ax)
@@ -240,28 +248,28 @@ def forest(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw one metric of several models with its intervals, the best on top.
+    """Draw one metric of several models with its intervals, the best model on top.
 
-    Intervals that overlap do not say that two models are equal: their users are the same, so compare the
-    paired differences (`compare`).
+    Overlapping intervals do not mean that two models are equally good. The models were judged on the same
+    users, so look at the differences user by user (`compare`).
 
     Parameters
     ----------
-    summaries : by name of the model, what `Evaluation.summary` returns: indexed by metric ("ndcg@10"),
+    summaries : dict from the name of a model to its `Evaluation.summary()`: a row per metric ("ndcg@10"),
         columns mean, low and high
-    metric : the row to draw
-    title : str, instead of the default, which names the first and the last model
-    ax : Axes to draw on, a new one where None
+    metric : name of the metric with its cut-off, such as "ndcg@10"
+    title : str; None writes which models have the highest and the lowest mean
+    ax : Axes to draw on; None makes a new one
 
     Returns
     -------
     Axes
-        metric on x, a line per model; a dotted line marks the best mean.
+        The metric on x, a line per model. A dotted line marks the best mean.
 
     Raises
     ------
     ValueError
-        when there is no model, or one lacks the metric.
+        There is no model, or a model lacks the metric.
     """
     rows = {}
     for name, summary in _some(summaries, "forest").items():
@@ -290,25 +298,26 @@ def forest(
 def lorenz(
     lists: Mapping[str, ArrayLike], n_items: int, *, title: str | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw how unequally models expose the catalogue: the Lorenz curve of recommendations per item.
+    """Draw how unequally models recommend the items: the Lorenz curve of recommendations per item.
 
     Parameters
     ----------
-    lists : by name of the model, its recommendations: item codes, (n_users, k), -1 for an empty place
-    n_items : int, size of the catalogue
-    title : str, instead of the default, which tells the most unequal model's share
-    ax : Axes to draw on, a new one where None
+    lists : dict from the name of a model to its recommendations: item codes (n_users, k), -1 in empty places
+    n_items : int, number of items in the catalog
+    title : str; None writes how few items make half of the most unequal model's recommendations
+    ax : Axes to draw on; None makes a new one
 
     Returns
     -------
     Axes
-        share of the items on x, the least exposed first; share of all recommendations on y. The diagonal is
-        equal exposure; the legend gives each Gini coefficient, twice the area between curve and diagonal.
+        The share of the items on x, the least recommended first; their share of all recommendations on y.
+        On the diagonal all items are recommended equally often. The legend gives each Gini coefficient:
+        twice the area between the curve and the diagonal.
 
     Raises
     ------
     ValueError
-        when there is no model, or one recommends nothing.
+        There is no model, or a model recommends nothing.
     """
     exposures = {
         name: _exposure(of_users, n_items, name) for name, of_users in _some(lists, "lorenz").items()
@@ -339,25 +348,30 @@ def embedding_map(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw vectors on the plane in which they spread most (their first two principal components).
+    """Draw vectors on the plane where they spread most: their first two principal components.
+
+    Labels are placed by adjustText so that they cover as little as possible; the same vectors and labels make
+    the same picture. A long label or name of a group is shortened in its middle.
 
     Parameters
     ----------
-    vectors : array (n, d), d >= 2, n >= 3, such as a BPR's `item_vectors`
-    groups : n names that colour the points; the six largest are told apart, the rest is "other"
-    labels : text by position in `vectors`, written beside these points
-    title : str, instead of the default, which says how much of the spread the plane holds
-    ax : Axes to draw on, a new one where None
+    vectors : array (n, d) with n >= 3 and d >= 2, such as a BPR's `item_vectors`
+    groups : n names that color the points; the six largest groups have a color each, the others are gray
+    labels : dict from a position in `vectors` to the text written beside that point
+    title : str; None writes how much of the spread the plane holds
+    ax : Axes to draw on; None makes a new one
 
     Returns
     -------
     Axes
-        first component on x, second on y; the signs of both are fixed by the point furthest out.
+        The first component on x, the second on y. The point furthest out along a component is on its
+        positive side.
 
     Raises
     ------
     ValueError
-        when there are too few vectors or coordinates, or `groups` has another length.
+        There are too few vectors or coordinates, a vector is not finite, `groups` has another length, or a
+        label's position is not in `vectors`.
     """
     plane, shares = _principal_plane(np.asarray(vectors, dtype=np.float64))
     if groups is not None and len(groups) != len(plane):
@@ -404,7 +418,7 @@ def _counts(interactions: pd.DataFrame, by: str) -> np.ndarray:
 
 
 def _mark_threshold(ax: Axes, counts: np.ndarray, threshold: int, noun: str) -> None:
-    """A dashed line, labelled on the side where the falling curve leaves room."""
+    """A dashed line, labeled on the side where the falling curve leaves room."""
     kept = int((counts >= threshold).sum())
     late = kept > len(counts) / 2
     ax.axhline(threshold, color=VERMILION, linestyle="--")
@@ -537,7 +551,7 @@ def _principal_plane(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _write_labels(ax: Axes, plane: np.ndarray, labels: Mapping[int, str]) -> None:
-    """Ring the labelled points, and write each text where it covers neither a ring nor another text."""
+    """Ring the labeled points, and write each text where it covers neither a ring nor another text."""
     rings = plane[list(labels)]
     drawn = ax.scatter(rings[:, 0], rings[:, 1], s=30, c="none", edgecolors=BLACK, linewidths=1, zorder=4)
     ax.figure.canvas.draw()  # settles where the axes lie
@@ -554,7 +568,7 @@ def _write_labels(ax: Axes, plane: np.ndarray, labels: Mapping[int, str]) -> Non
     adjust_text(texts, objects=drawn, ax=ax, iter_lim=500, arrowprops=lines, **forces)
 
 
-# Told apart by colour, dashes and marker alike; yellow is left out, too pale for a line.
+# Told apart by color, dashes and marker alike; yellow is left out, too pale for a line.
 _lines = [
     (BLUE, "-", "o"),
     (VERMILION, "--", "s"),
@@ -567,7 +581,7 @@ _lines = [
 # The models of the notebooks, each on the line of the same place above.
 _model_lines = ["Random", "Popularity", "ItemKNN", "EASE", "IALS", "BPR"]
 _points = [(BLUE, "o"), (VERMILION, "s"), (GREEN, "^"), (BLACK, "P"), (PURPLE, "v"), (ORANGE, "D")]
-# colour, marker, size and how far below the user's line: a short visit puts all parts on one spot
+# color, marker, size and how far below the user's line: a short visit puts all parts on one spot
 _part_styles = {
     "train": (SKY, "o", 28, -0.25),
     "valid": (ORANGE, "^", 36, 0.0),

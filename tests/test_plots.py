@@ -1,5 +1,6 @@
-"""The figures show the numbers they are given, on the Axes they are given, told apart without colour."""
+"""The figures show the numbers they are given, on the Axes they are given, told apart without color."""
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -85,12 +86,12 @@ class TestEveryFigure:
         assert ax.get_xlabel() and ax.get_ylabel() and ax.get_title()
         assert draw(title="Look here").get_title() == "Look here"
 
-    def test_series_differ_in_more_than_colour(self, draw: Any) -> None:
+    def test_series_differ_in_more_than_color(self, draw: Any) -> None:
         looks = [(line.get_linestyle(), line.get_marker()) for line in lines(draw()).values()]
         assert len(set(looks)) == len(looks)
 
 
-def test_the_colours_are_those_of_okabe_and_ito() -> None:
+def test_the_colors_are_those_of_okabe_and_ito() -> None:
     palette = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"]
     used = {style["color"] for style in plots._styles("abcdefg")} | {color for color, _ in plots._points}
     assert used <= set(palette)
@@ -114,7 +115,9 @@ def test_long_names_leave_room_for_the_axes() -> None:
         plots.split_timeline(Split(part((names[0], 0)), part(), part((names[0], 1)))),
         plots.embedding_map(VECTORS, groups=[*names] * 15, labels=dict(enumerate([*names] * 5))),
     ):
-        ax.figure.canvas.draw()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Matplotlib's, when the axes would vanish
+            ax.figure.canvas.draw()
         assert ax.get_position().width > 0.45 and ax.get_position().height > 0.45
 
 
@@ -150,6 +153,12 @@ class TestSplitTimeline:
         dates = matplotlib.dates.num2date(points["test"][:, 0])
         assert [date.day for date in dates] == [4, 7]
 
+    @pytest.mark.parametrize("users", [[7], ["7"], [7.0]])
+    def test_users_are_found_by_value(self, users: list) -> None:
+        ax = plots.split_timeline(Split(part((7, 0), (8, 0)), part(), part((7, 1))), users=users)
+        assert [label.get_text() for label in ax.get_yticklabels()] == ["7"]
+        assert {c.get_label(): len(c.get_offsets()) for c in ax.collections} == {"train": 1, "test": 1}
+
     def test_order_spreads_a_history_over_100_percent(self) -> None:
         ax = plots.split_timeline(SPLIT, users=["ann"], scale="order")
         x = {c.get_label(): np.asarray(c.get_offsets())[:, 0].tolist() for c in ax.collections}
@@ -166,6 +175,9 @@ class TestSplitTimeline:
         assert [label.get_text() for label in ax.get_yticklabels()] == ["0", "5", "10"]
 
     def test_says_what_is_missing(self) -> None:
+        users = pd.Series([7, 8]).to_numpy()
+        with pytest.raises(ValueError, match="user 8 is in no part"):
+            plots.split_timeline(Split(part((7, 0)), part(), part((7, 1))), users=users)
         with pytest.raises(ValueError, match="user 'eve' is in no part"):
             plots.split_timeline(SPLIT, users=["ann", "eve"])
         without = Split(*(p.drop(columns="timestamp") for p in (SPLIT.train, SPLIT.valid, SPLIT.test)))
