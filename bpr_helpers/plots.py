@@ -1,24 +1,30 @@
 """The course's figures: every function draws on one Axes and returns it.
 
-Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart; line styles and
-markers differ as well, so that a figure stays readable in grey.
+The colors can be told apart by color-blind readers. Line styles and markers differ as well, so that a figure
+can be read in gray.
+
+References
+----------
+Okabe and Ito, "Color Universal Design: How to make figures and presentations that are friendly to colorblind
+people", 2008.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from adjustText import adjust_text
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Annotation, Text
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
 from bpr_helpers import metrics
+from bpr_helpers.matrix import same_kind
+from bpr_helpers.recommend import short_title
 from bpr_helpers.splitting import Split
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
@@ -47,21 +53,21 @@ def long_tail(
     Parameters
     ----------
     interactions : DataFrame, one row per interaction, column `by`
-    by : "item_id" or "user_id", what is counted
-    threshold : int, a smallest count to mark with a dashed line (a k of the k-core); None marks none
-    head : float in (0, 1), share of the items that is shaded and whose interactions the title counts
-    title : str, instead of the default, which says what share of the interactions the head has
-    ax : Axes to draw on, a new one where None
+    by : "item_id" or "user_id", whose interactions are counted
+    threshold : int, a count to mark with a dashed line, such as the k of a k-core; None draws no line
+    head : float in (0, 1), share of the items that is shaded
+    title : str; None writes what share of the interactions belongs to the shaded items
+    ax : Axes to draw on; None makes a new one
 
     Returns
     -------
     Axes
-        rank on x, number of interactions on a logarithmic y.
+        The rank of an item on x, its number of interactions on a logarithmic y.
 
     Raises
     ------
     ValueError
-        when there is no interaction, or no column `by`.
+        There is no interaction, or no column `by`.
     """
     counts = _counts(interactions, by)
     noun = by.removesuffix("_id")
@@ -89,32 +95,33 @@ def split_timeline(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw when the training, validation and test interactions of some users took place.
+    """Draw when some users' training, validation and test interactions took place.
 
     Parameters
     ----------
     split : Split, parts with columns user_id and timestamp
-    users : list of user ids, one line each from top to bottom; None takes `n_users` of those in the test
-        part, evenly spaced by their first interaction
-    n_users : int, number of users where `users` is None
-    scale : "time" puts the calendar on x, "order" each user's interactions one after another as a share of
-        the user's history: a user's interactions often fall in one hour and lie on one spot of a calendar
-    title : str, instead of the default
-    ax : Axes to draw on, a new one where None
+    users : list of user ids, one line each from top to bottom; None takes `n_users` users of the test part,
+        evenly spaced by their first interaction
+    n_users : int, how many users to draw if `users` is None
+    scale : "time" draws the calendar on x, where the interactions of one evening fall on one spot; "order"
+        spaces each user's interactions evenly
+    title : str; None writes whether any training interaction is later than a test interaction
+    ax : Axes to draw on; None makes a new one
 
     Returns
     -------
     Axes
-        one line per user; circles are train, triangles validation, squares test.
+        One line per user. Circles are training interactions, triangles validation, squares test.
 
     Raises
     ------
     ValueError
-        when there are no timestamps, or one of `users` is in no part.
+        There are no timestamps, or one of `users` is in no part of the split.
     """
     events = _events(split)
-    chosen = _spread_users(events, n_users) if users is None else list(users)
-    if missing := [user for user in chosen if user not in set(events["user_id"])]:
+    known = events["user_id"].unique()
+    chosen = _spread_users(events, n_users) if users is None else same_kind(pd.Series(users), known).tolist()
+    if missing := [user for user in chosen if user not in known]:
         raise ValueError(
             f"split_timeline: user {missing[0]!r} is in no part of the split; choose users from split.train."
         )
@@ -130,7 +137,7 @@ def split_timeline(
             x = rows["position" if scale == "order" else "timestamp"]
             y = rows["user_id"].map(line_of) + (offset if scale == "time" else 0.0)
             ax.scatter(x, y, c=color, marker=marker, s=size, linewidths=0, alpha=0.8, label=part)
-    ax.set_yticks(range(len(chosen)), [str(user) for user in chosen])
+    ax.set_yticks(range(len(chosen)), [short_title(user, 32) for user in chosen], parse_math=False)
     ax.invert_yaxis()
     ax.grid(axis="y", alpha=0.3)
     ax.set_ylabel("user_id")
@@ -147,24 +154,25 @@ def learning_curves(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw columns of a training history epoch by epoch, and ring the best epoch of each.
+    """Draw columns of a training history by epoch, with a ring around the best epoch of each.
 
     Parameters
     ----------
-    histories : DataFrame with a column epoch (the `history` of a BPR), or several of them by name
-    columns : name(s) of the columns to draw, of one unit; of a loss the lowest is best, else the highest
-    title : str, instead of the default
-    ax : Axes to draw on, a new one where None
+    histories : DataFrame with a column epoch (the `history` of a BPR), or a dict of them by name
+    columns : the column to draw, or several that share a unit. The best value of a column is its highest, or
+        its lowest if the name of the column contains "loss"
+    title : str; None writes which epoch is best
+    ax : Axes to draw on; None makes a new one
 
     Returns
     -------
     Axes
-        epoch on x, a line per history and column.
+        The epoch on x, a line per history and column.
 
     Raises
     ------
     ValueError
-        when there is no epoch, or a history has no such column.
+        A history has no epoch, or lacks one of the columns.
     """
     columns = [columns] if isinstance(columns, str) else list(columns)
     named = {"": histories} if isinstance(histories, pd.DataFrame) else dict(histories)
@@ -174,9 +182,9 @@ def learning_curves(
         for column in columns
     }
     ax = _axes(ax)
-    for (label, curve), style in zip(curves.items(), _styles(len(curves)), strict=True):
+    for (label, curve), style in zip(curves.items(), _styles(curves), strict=True):
         ax.plot(curve.index, curve, label=label, markevery=_sparse(len(curve)), **style)
-        best = _best_epoch(curve)
+        best = curve.sort_values(ascending="loss" in str(curve.name), kind="stable").index.tolist()[0]
         ax.scatter([best], curve[[best]], s=130, c="none", edgecolors=style["color"], linewidths=2, zorder=3)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("epoch")
@@ -197,39 +205,38 @@ def metric_by_k(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw a metric of several models against the cut-off k, with bands for the intervals.
+    """Draw a metric of several models against the cut-off k, with their intervals as bands.
 
     Parameters
     ----------
-    summaries : by name of the model, what `Evaluation.summary` returns: indexed by metric ("ndcg@10"),
+    summaries : dict from the name of a model to its `Evaluation.summary()`: a row per metric ("ndcg@10"),
         columns mean, low and high
-    metric : name of the metric without its cut-off
-    title : str, instead of the default, which names the models that lead
-    ax : Axes to draw on, a new one where None
+    metric : name of the metric without its cut-off, such as "ndcg"
+    title : str; None writes which model leads
+    ax : Axes to draw on; None makes a new one
 
     Returns
     -------
     Axes
-        cut-off on x, mean and 95 % band on y.
+        The cut-off on x, the mean and its 95 % band on y.
 
     Raises
     ------
     ValueError
-        when there is no model, or one has the metric at no cut-off.
+        There is no model, or a model lacks the metric at every cut-off.
     """
     tables = {name: _by_k(summary, metric, name) for name, summary in _some(summaries, "metric_by_k").items()}
     ax = _axes(ax)
-    for (name, table), style in zip(tables.items(), _styles(len(tables)), strict=True):
+    for (name, table), style in zip(tables.items(), _styles(tables), strict=True):
         ax.plot(table.index, table["mean"], label=name, **style)
         edge = {"edgecolor": style["color"], "linestyle": style["linestyle"], "linewidth": 0.7}
         ax.fill_between(table.index, table["low"], table["high"], facecolor=style["color"], alpha=0.2, **edge)
     ax.set_xticks(sorted({k for table in tables.values() for k in table.index}))
     ax.set_xlabel("cut-off k (length of the list)")
     ax.set_ylabel(f"{_spoken(metric)}, mean over users")
-    leaders = pd.DataFrame({name: table["mean"] for name, table in tables.items()}).idxmax(axis=1)
-    ax.set_title(
-        title or f"{_spoken(metric)} at every k with 95 % bands: {' or '.join(leaders.unique())} leads"
-    )
+    best = pd.DataFrame({name: table["mean"] for name, table in tables.items()}).idxmax(axis=1).unique()
+    leaders = " or ".join(short_title(name) for name in best)
+    ax.set_title(title or f"{_spoken(metric)} at every k with 95 % bands: {leaders} leads")
     _legend(ax)
     return ax
 
@@ -241,33 +248,38 @@ def forest(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw one metric of several models with its intervals, the best on top.
+    """Draw one metric of several models with its intervals, the best model on top.
 
-    Intervals that overlap do not say that two models are equal: their users are the same, so compare the
-    paired differences (`compare`).
+    Overlapping intervals do not mean that two models are equally good. The models were judged on the same
+    users, so look at the differences user by user (`compare`).
 
     Parameters
     ----------
-    summaries : by name of the model, what `Evaluation.summary` returns: indexed by metric ("ndcg@10"),
+    summaries : dict from the name of a model to its `Evaluation.summary()`: a row per metric ("ndcg@10"),
         columns mean, low and high
-    metric : the row to draw
-    title : str, instead of the default, which names the first and the last model
-    ax : Axes to draw on, a new one where None
+    metric : name of the metric with its cut-off, such as "ndcg@10"
+    title : str; None writes which models have the highest and the lowest mean
+    ax : Axes to draw on; None makes a new one
 
     Returns
     -------
     Axes
-        metric on x, a line per model; a dotted line marks the best mean.
+        The metric on x, a line per model. A dotted line marks the best mean.
 
     Raises
     ------
     ValueError
-        when there is no model, or one lacks the metric.
+        There is no model, or a model lacks the metric.
     """
-    rows = {name: _row(summary, metric, name) for name, summary in _some(summaries, "forest").items()}
+    rows = {}
+    for name, summary in _some(summaries, "forest").items():
+        if metric not in summary.index:
+            raise ValueError(f"forest: {name} has no {metric!r} among {list(summary.index)}.")
+        rows[name] = summary.loc[[metric], ["mean", "low", "high"]].iloc[0]
     table = pd.DataFrame(rows).T.sort_values("mean", ascending=False, kind="stable")
     ax = _axes(ax)
     places = np.arange(len(table))
+    best, worst = short_title(table.index[0]), short_title(table.index[-1])
     spread = [table["mean"] - table["low"], table["high"] - table["mean"]]
     ax.axvline(table["mean"].iloc[0], color="grey", linestyle=":", linewidth=1.2)
     ax.errorbar(
@@ -275,38 +287,37 @@ def forest(
     )
     for place, mean in zip(places, table["mean"], strict=True):
         ax.annotate(f"{mean:.3f}", (mean, place), xytext=(0, 7), textcoords="offset points", ha="center")
-    ax.set_yticks(places, table.index)
+    ax.set_yticks(places, [short_title(name, 32) for name in table.index], parse_math=False)
     ax.set_ylim(len(table) - 0.5, -0.7)
     ax.set_ylabel("model, the best on top")
     ax.set_xlabel(f"{_spoken(metric)}, mean over users and 95 % interval")
-    ax.set_title(
-        title or f"{_spoken(metric)}: {table.index[0]} has the highest mean, {table.index[-1]} the lowest"
-    )
+    ax.set_title(title or f"{_spoken(metric)}: {best} has the highest mean, {worst} the lowest")
     return ax
 
 
 def lorenz(
     lists: Mapping[str, ArrayLike], n_items: int, *, title: str | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw how unequally models expose the catalogue: the Lorenz curve of recommendations per item.
+    """Draw how unequally models recommend the items: the Lorenz curve of recommendations per item.
 
     Parameters
     ----------
-    lists : by name of the model, its recommendations: item codes, (n_users, k), -1 for an empty place
-    n_items : int, size of the catalogue
-    title : str, instead of the default, which tells the most unequal model's share
-    ax : Axes to draw on, a new one where None
+    lists : dict from the name of a model to its recommendations: item codes (n_users, k), -1 in empty places
+    n_items : int, number of items in the catalog
+    title : str; None writes how few items make half of the most unequal model's recommendations
+    ax : Axes to draw on; None makes a new one
 
     Returns
     -------
     Axes
-        share of the items on x, the least exposed first; share of all recommendations on y. The diagonal is
-        equal exposure; the legend gives each Gini coefficient, twice the area between curve and diagonal.
+        The share of the items on x, the least recommended first; their share of all recommendations on y.
+        On the diagonal all items are recommended equally often. The legend gives each Gini coefficient:
+        twice the area between the curve and the diagonal.
 
     Raises
     ------
     ValueError
-        when there is no model, or one recommends nothing.
+        There is no model, or a model recommends nothing.
     """
     exposures = {
         name: _exposure(of_users, n_items, name) for name, of_users in _some(lists, "lorenz").items()
@@ -315,7 +326,7 @@ def lorenz(
     ax = _axes(ax)
     share = np.linspace(0, 100, n_items + 1)
     ax.plot([0, 100], [0, 100], color="grey", linestyle=":", linewidth=1.2, label="equal exposure (0.00)")
-    for (name, exposure), style in zip(exposures.items(), _styles(len(exposures)), strict=True):
+    for (name, exposure), style in zip(exposures.items(), _styles(exposures), strict=True):
         curve = 100 * np.append(0, exposure.cumsum()) / exposure.sum()
         ax.plot(share, curve, label=f"{name} ({ginis[name]:.2f})", markevery=_sparse(len(curve)), **style)
     ax.set(xlim=(0, 100), ylim=(0, 100))
@@ -323,7 +334,8 @@ def lorenz(
     ax.set_ylabel("share of all recommendations (%)")
     worst = max(ginis, key=lambda name: ginis[name])
     needed = np.searchsorted(exposures[worst][::-1].cumsum(), exposures[worst].sum() / 2) + 1
-    ax.set_title(title or f"Half of {worst}'s recommendations come from {needed} of {n_items:,} items")
+    of_whom = f"Half of {short_title(worst)}'s recommendations"
+    ax.set_title(title or f"{of_whom} come from {needed} of {n_items:,} items")
     _legend(ax, title="model (Gini)")
     return ax
 
@@ -336,30 +348,39 @@ def embedding_map(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw vectors on the plane in which they spread most (their first two principal components).
+    """Draw vectors on the plane where they spread most: their first two principal components.
+
+    Labels are placed by adjustText so that they cover as little as possible; the same vectors and labels make
+    the same picture. A long label or name of a group is shortened in its middle.
 
     Parameters
     ----------
-    vectors : array (n, d), d >= 2, n >= 3, such as a BPR's `item_vectors`
-    groups : n names that colour the points; the six largest are told apart, the rest is "other"
-    labels : text by position in `vectors`, written beside these points
-    title : str, instead of the default, which says how much of the spread the plane holds
-    ax : Axes to draw on, a new one where None
+    vectors : array (n, d) with n >= 3 and d >= 2, such as a BPR's `item_vectors`
+    groups : n names that color the points; the six largest groups have a color each, the others are gray
+    labels : dict from a position in `vectors` to the text written beside that point
+    title : str; None writes how much of the spread the plane holds
+    ax : Axes to draw on; None makes a new one
 
     Returns
     -------
     Axes
-        first component on x, second on y; the signs of both are fixed by the point furthest out.
+        The first component on x, the second on y. The point furthest out along a component is on its
+        positive side.
 
     Raises
     ------
     ValueError
-        when there are too few vectors or coordinates, or `groups` has another length.
+        There are too few vectors or coordinates, a vector is not finite, `groups` has another length, or a
+        label's position is not in `vectors`.
     """
     plane, shares = _principal_plane(np.asarray(vectors, dtype=np.float64))
     if groups is not None and len(groups) != len(plane):
         raise ValueError(
             f"embedding_map: {len(groups)} groups for {len(plane)} vectors; give one name per vector."
+        )
+    if absent := [place for place in labels or {} if not 0 <= place < len(plane)]:
+        raise ValueError(
+            f"embedding_map: no vector at position {absent[0]}; the labels go from 0 to {len(plane) - 1}."
         )
     names = pd.Series([""] * len(plane) if groups is None else list(groups))
     largest = list(names.value_counts().index[: len(_points)])
@@ -381,25 +402,6 @@ def embedding_map(
     return ax
 
 
-# Told apart by colour, dashes and marker alike; yellow is left out, too pale for a line.
-_lines = [
-    (BLUE, "-", "o"),
-    (VERMILION, "--", "s"),
-    (GREEN, "-.", "^"),
-    (BLACK, ":", "D"),
-    (PURPLE, (0, (6, 1, 1, 1, 1, 1)), "v"),
-    (ORANGE, (0, (8, 3)), "P"),
-    (SKY, (0, (2, 1)), "X"),
-]
-_points = [(BLUE, "o"), (VERMILION, "s"), (GREEN, "^"), (BLACK, "P"), (PURPLE, "v"), (ORANGE, "D")]
-# colour, marker, size and how far below the user's line: a short visit puts all parts on one spot
-_part_styles = {
-    "train": (SKY, "o", 28, -0.25),
-    "valid": (ORANGE, "^", 36, 0.0),
-    "test": (BLACK, "s", 22, 0.25),
-}
-
-
 def _axes(ax: Axes | None) -> Axes:
     return plt.subplots(figsize=(7.5, 4.2), layout="constrained")[1] if ax is None else ax
 
@@ -416,7 +418,7 @@ def _counts(interactions: pd.DataFrame, by: str) -> np.ndarray:
 
 
 def _mark_threshold(ax: Axes, counts: np.ndarray, threshold: int, noun: str) -> None:
-    """A dashed line, labelled on the side where the falling curve leaves room."""
+    """A dashed line, labeled on the side where the falling curve leaves room."""
     kept = int((counts >= threshold).sum())
     late = kept > len(counts) / 2
     ax.axhline(threshold, color=VERMILION, linestyle="--")
@@ -462,12 +464,15 @@ def _timeline_title(events: pd.DataFrame, scale: str) -> str:
     return "Some users' training interactions are later than other users' test interactions"
 
 
-def _styles(n: int) -> list[dict[str, Any]]:
-    """Line styles of n series; the eighth looks like the first again."""
-    cycle = itertools.islice(itertools.cycle(_lines), n)
+def _styles(names: Iterable[str]) -> list[dict[str, Any]]:
+    """A line style per name: the course's models keep theirs when one is left out, others take the rest."""
+    names = list(names)
+    taken = {_model_lines.index(name) for name in names if name in _model_lines}
+    free = itertools.cycle([place for place in range(len(_lines)) if place not in taken])
+    places = [_model_lines.index(name) if name in _model_lines else next(free) for name in names]
     return [
-        {"color": c, "linestyle": dashes, "marker": m, "markersize": 6, "linewidth": 2}
-        for c, dashes, m in cycle
+        {"color": color, "linestyle": dashes, "marker": marker, "markersize": 6, "linewidth": 2}
+        for color, dashes, marker in (_lines[place] for place in places)
     ]
 
 
@@ -481,7 +486,9 @@ def _sparse(n: int) -> int:
 
 
 def _legend(ax: Axes, title: str | None = None) -> None:
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, title=title)
+    legend = ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, title=title)
+    for text in legend.get_texts():  # a long name would leave no room for the axes; one may hold dollars
+        text.set(text=short_title(text.get_text(), 32), parse_math=False)
 
 
 def _some(named: Mapping[str, Any], figure: str) -> dict[str, Any]:
@@ -504,23 +511,12 @@ def _curve(history: pd.DataFrame, column: str) -> pd.Series:
     return history.set_index("epoch")[column]
 
 
-def _best_epoch(curve: pd.Series) -> int:
-    lowest = "loss" in str(curve.name)
-    return curve.sort_values(ascending=lowest, kind="stable").index.tolist()[0]
-
-
 def _by_k(summary: pd.DataFrame, metric: str, name: str) -> pd.DataFrame:
     """The rows of one metric, indexed by their cut-off."""
     cut_offs = {row: int(row.split("@")[1]) for row in summary.index if row.startswith(f"{metric}@")}
     if not cut_offs:
         raise ValueError(f"metric_by_k: {name} has no {metric!r} at any k among {list(summary.index)}.")
     return summary.loc[list(cut_offs)].rename(index=cut_offs).sort_index()
-
-
-def _row(summary: pd.DataFrame, metric: str, name: str) -> pd.Series:
-    if metric not in summary.index:
-        raise ValueError(f"forest: {name} has no {metric!r} among {list(summary.index)}.")
-    return summary.loc[[metric], ["mean", "low", "high"]].iloc[0]
 
 
 def _spoken(metric: str) -> str:
@@ -546,51 +542,48 @@ def _principal_plane(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(
             f"embedding_map: vectors of shape {vectors.shape}; give (n, d) with n >= 3 and d >= 2."
         )
+    if not np.isfinite(vectors).all():
+        raise ValueError("embedding_map: a vector holds inf or nan; train again with a lower learning rate.")
     left, sizes, _ = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
     plane = left[:, :2] * sizes[:2]
     plane *= np.sign(plane[np.abs(plane).argmax(axis=0), [0, 1]])  # an SVD leaves the signs open
-    return plane, (sizes**2 / (sizes**2).sum())[:2]
-
-
-# Where a text may stand, in points from its ring, best first; far ones are joined to it by a thin line.
-_around = [(side * 6, height) for height in (4, -4, 15, -15, 27, -27) for side in (1, -1)]
+    return plane, (sizes**2 / max((sizes**2).sum(), np.finfo(float).tiny))[:2]
 
 
 def _write_labels(ax: Axes, plane: np.ndarray, labels: Mapping[int, str]) -> None:
-    """Ring the labelled points, and write each text where it covers least: no other text, and no ring."""
+    """Ring the labeled points, and write each text where it covers neither a ring nor another text."""
     rings = plane[list(labels)]
-    ax.scatter(rings[:, 0], rings[:, 1], s=30, c="none", edgecolors=BLACK, linewidths=1, zorder=4)
+    drawn = ax.scatter(rings[:, 0], rings[:, 1], s=30, c="none", edgecolors=BLACK, linewidths=1, zorder=4)
     ax.figure.canvas.draw()  # settles where the axes lie
-    around_rings = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in ax.transData.transform(rings)]
-    texts: list[Bbox] = []
-    for ring, text in zip(rings, labels.values(), strict=True):
-        boxes = [_text_box(ax, text, ring, place) for place in _around]
-        covered = [3 * box.count_overlaps(texts) + box.count_overlaps(around_rings) for box in boxes]
-        outside = [not (ax.bbox.containsx(box.x0) and ax.bbox.containsx(box.x1)) for box in boxes]
-        best = int(np.argmin(np.add(covered, np.multiply(100, outside))))
-        texts.append(boxes[best])
-        _note(ax, text, ring, _around[best])
+    halo = [withStroke(linewidth=2.5, foreground="white")]
+    texts = [
+        # a title may hold dollars; one that is long must not shrink the axes
+        ax.text(x, y, short_title(text, 36), fontsize=9, parse_math=False, path_effects=halo, in_layout=False)
+        for (x, y), text in zip(rings, labels.values(), strict=True)
+    ]
+    lines = {"arrowstyle": "-", "color": "grey", "linewidth": 0.7}
+    # A number of steps, not of seconds: the same picture twice. Tried on six crowded maps, these forces left
+    # the fewest texts on each other.
+    forces = {"force_text": (0.2, 0.4), "prevent_crossings": False}
+    adjust_text(texts, objects=drawn, ax=ax, iter_lim=500, arrowprops=lines, **forces)
 
 
-def _text_box(ax: Axes, text: str, point: np.ndarray, place: tuple[int, int]) -> Bbox:
-    """Where a note would stand, in pixels."""
-    note = _note(ax, text, point, place)
-    note.get_window_extent()  # moves the text to its place
-    box = Text.get_window_extent(note)  # the text without its thin line
-    note.remove()
-    return box
-
-
-def _note(ax: Axes, text: str, point: np.ndarray, place: tuple[int, int]) -> Annotation:
-    return ax.annotate(
-        text,
-        (point[0], point[1]),
-        xytext=place,
-        textcoords="offset points",
-        fontsize=9,
-        ha="left" if place[0] > 0 else "right",
-        va="bottom" if place[1] > 0 else "top",
-        parse_math=False,  # a title may hold dollars
-        arrowprops={"arrowstyle": "-", "color": "grey", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4},
-        path_effects=[withStroke(linewidth=2.5, foreground="white")],
-    )
+# Told apart by color, dashes and marker alike; yellow is left out, too pale for a line.
+_lines = [
+    (BLUE, "-", "o"),
+    (VERMILION, "--", "s"),
+    (GREEN, "-.", "^"),
+    (BLACK, ":", "D"),
+    (PURPLE, (0, (6, 1, 1, 1, 1, 1)), "v"),
+    (ORANGE, (0, (8, 3)), "P"),
+    (SKY, (0, (2, 1)), "X"),
+]
+# The models of the notebooks, each on the line of the same place above.
+_model_lines = ["Random", "Popularity", "ItemKNN", "EASE", "IALS", "BPR"]
+_points = [(BLUE, "o"), (VERMILION, "s"), (GREEN, "^"), (BLACK, "P"), (PURPLE, "v"), (ORANGE, "D")]
+# color, marker, size and how far below the user's line: a short visit puts all parts on one spot
+_part_styles = {
+    "train": (SKY, "o", 28, -0.25),
+    "valid": (ORANGE, "^", 36, 0.0),
+    "test": (BLACK, "s", 22, 0.25),
+}

@@ -1,5 +1,6 @@
-"""The figures show the numbers they are given, on the Axes they are given, told apart without colour."""
+"""The figures show the numbers they are given, on the Axes they are given, told apart without color."""
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -85,16 +86,39 @@ class TestEveryFigure:
         assert ax.get_xlabel() and ax.get_ylabel() and ax.get_title()
         assert draw(title="Look here").get_title() == "Look here"
 
-    def test_series_differ_in_more_than_colour(self, draw: Any) -> None:
+    def test_series_differ_in_more_than_color(self, draw: Any) -> None:
         looks = [(line.get_linestyle(), line.get_marker()) for line in lines(draw()).values()]
         assert len(set(looks)) == len(looks)
 
 
-def test_the_colours_are_those_of_okabe_and_ito() -> None:
+def test_the_colors_are_those_of_okabe_and_ito() -> None:
     palette = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"]
-    used = {style["color"] for style in plots._styles(7)} | {color for color, _ in plots._points}
+    used = {style["color"] for style in plots._styles("abcdefg")} | {color for color, _ in plots._points}
     assert used <= set(palette)
-    assert len({(style["linestyle"], style["marker"]) for style in plots._styles(7)}) == 7
+    assert len({(style["linestyle"], style["marker"]) for style in plots._styles("abcdefg")}) == 7
+
+
+def test_a_models_look_does_not_depend_on_who_stands_beside_it() -> None:
+    every = ["Random", "Popularity", "ItemKNN", "EASE", "IALS", "BPR", "mine"]
+    looks = dict(zip(every, plots._styles(every), strict=True))
+    assert len({look["color"] for look in looks.values()}) == 7
+    for left_out in every[:-1]:
+        names = [name for name in reversed(every) if name not in (left_out, "mine")]
+        assert plots._styles(names) == [looks[name] for name in names]
+
+
+def test_long_names_leave_room_for_the_axes() -> None:
+    names = [f"{'Wireless Mouse ' * 8}{number} for $5" for number in range(2)]
+    for ax in (
+        plots.forest({name: summary(0.1, 0.2, 0.3) for name in names}),
+        plots.metric_by_k({name: summary(0.1, 0.2, 0.3) for name in names}, title="short"),
+        plots.split_timeline(Split(part((names[0], 0)), part(), part((names[0], 1)))),
+        plots.embedding_map(VECTORS, groups=[*names] * 15, labels=dict(enumerate([*names] * 5))),
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Matplotlib's, when the axes would vanish
+            ax.figure.canvas.draw()
+        assert ax.get_position().width > 0.45 and ax.get_position().height > 0.45
 
 
 class TestLongTail:
@@ -129,6 +153,12 @@ class TestSplitTimeline:
         dates = matplotlib.dates.num2date(points["test"][:, 0])
         assert [date.day for date in dates] == [4, 7]
 
+    @pytest.mark.parametrize("users", [[7], ["7"], [7.0]])
+    def test_users_are_found_by_value(self, users: list) -> None:
+        ax = plots.split_timeline(Split(part((7, 0), (8, 0)), part(), part((7, 1))), users=users)
+        assert [label.get_text() for label in ax.get_yticklabels()] == ["7"]
+        assert {c.get_label(): len(c.get_offsets()) for c in ax.collections} == {"train": 1, "test": 1}
+
     def test_order_spreads_a_history_over_100_percent(self) -> None:
         ax = plots.split_timeline(SPLIT, users=["ann"], scale="order")
         x = {c.get_label(): np.asarray(c.get_offsets())[:, 0].tolist() for c in ax.collections}
@@ -145,6 +175,9 @@ class TestSplitTimeline:
         assert [label.get_text() for label in ax.get_yticklabels()] == ["0", "5", "10"]
 
     def test_says_what_is_missing(self) -> None:
+        users = pd.Series([7, 8]).to_numpy()
+        with pytest.raises(ValueError, match="user 8 is in no part"):
+            plots.split_timeline(Split(part((7, 0)), part(), part((7, 1))), users=users)
         with pytest.raises(ValueError, match="user 'eve' is in no part"):
             plots.split_timeline(SPLIT, users=["ann", "eve"])
         without = Split(*(p.drop(columns="timestamp") for p in (SPLIT.train, SPLIT.valid, SPLIT.test)))
@@ -236,13 +269,28 @@ class TestEmbeddingMap:
         sizes = {c.get_label(): len(c.get_offsets()) for c in ax.collections}
         assert sizes["g"] == 17 and sizes["other"] == 3 and "h" not in sizes
 
-    def test_labels_stand_at_their_points_and_apart(self) -> None:
-        close = {code: f"text {code}" for code in range(5)}
+    @pytest.mark.parametrize("words", [1, 25], ids=["short", "of a hundred characters"])
+    def test_labels_stand_inside_and_apart(self, words: int) -> None:
+        close = {code: f"{'text ' * words}{code}" for code in range(5)}
         ax = plots.embedding_map(np.vstack([VECTORS[:5] / 50, VECTORS]), labels=close)
-        assert sorted(text.get_text() for text in ax.texts) == sorted(close.values())
         ax.figure.canvas.draw()
-        boxes = [matplotlib.text.Text.get_window_extent(text) for text in ax.texts]
+        boxes = [text.get_window_extent() for text in ax.texts]
+        assert [text.get_text()[-1] for text in ax.texts] == list("01234")
         assert not any(box.count_overlaps(boxes[:i]) for i, box in enumerate(boxes))
+        axes = ax.bbox.expanded(1.02, 1.02)
+        assert all(axes.containsx(box.x0) and axes.containsx(box.x1) for box in boxes)
+
+    def test_short_labels_are_written_whole(self) -> None:
+        ax = plots.embedding_map(VECTORS, labels={0: "Alien", 7: "Indiana Jones and the Last Crusade"})
+        assert [text.get_text() for text in ax.texts] == ["Alien", "Indiana Jones and the Last Crusade"]
+
+    def test_the_same_labels_make_the_same_picture_twice(self) -> None:
+        pictures = []
+        for _ in range(2):
+            ax = plots.embedding_map(VECTORS / 50, labels={code: f"text {code}" for code in range(12)})
+            ax.figure.canvas.draw()
+            pictures.append(np.asarray(ax.figure.canvas.buffer_rgba()))
+        assert (pictures[0] == pictures[1]).all()
 
     def test_titles_with_dollars_are_written_as_they_are(self) -> None:
         ax = plots.embedding_map(VECTORS, labels={0: "Gift card $50, 20% off (was $60)", 1: "A$AP_ & Ke$ha"})
@@ -254,3 +302,12 @@ class TestEmbeddingMap:
             plots.embedding_map(VECTORS[:2])
         with pytest.raises(ValueError, match="2 groups for 30 vectors"):
             plots.embedding_map(VECTORS, groups=["a", "b"])
+        with pytest.raises(ValueError, match="no vector at position 30; the labels go from 0 to 29"):
+            plots.embedding_map(VECTORS, labels={30: "x"})
+        with pytest.raises(ValueError, match="a vector holds inf or nan"):
+            plots.embedding_map(np.where(VECTORS > 9, np.inf, VECTORS))
+
+    def test_equal_vectors_are_one_spot(self) -> None:
+        ax = plots.embedding_map(np.ones((5, 2)), labels={0: "x", 1: "y"})
+        ax.figure.canvas.draw()
+        assert "0 %" in ax.get_title()

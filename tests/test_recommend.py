@@ -1,5 +1,6 @@
 """Lists for people: order, seen items, ties, titles, and sentences for what is unknown."""
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from sklearn.metrics.pairwise import cosine_similarity
 
 from bpr_helpers.baselines import EASE, IALS, ItemKNN, Popularity
+from bpr_helpers.bpr import BPR
 from bpr_helpers.matrix import InteractionMatrix
 from bpr_helpers.ranking import full_ranks, tie_priority
-from bpr_helpers.recommend import because_you_liked, recommend, similar_items
+from bpr_helpers.recommend import because_you_liked, recommend, short_title, similar_items
 
 TITLES = pd.DataFrame(
     {
@@ -107,16 +109,132 @@ class TestRecommend:
             ranks = full_ranks(model.score, matrix, np.full(len(codes), user), codes).rank
             assert listed.tolist() == unseen[np.argsort(ranks)][:n].tolist()
 
-    @pytest.mark.parametrize("user_id", [3, "1", None])
+    @pytest.mark.parametrize("user_id", [3, "x", "01", 1.5, np.int64(9), None])
     def test_an_unknown_user_is_one_sentence(self, model: Table, user_id: Any) -> None:
         with pytest.raises(
             ValueError, match=r"^Table was not fitted on user_id .*: choose one of its matrix\.user_ids\.$"
         ):
             recommend(model, user_id)
 
-    def test_an_empty_list_is_refused(self, model: Table) -> None:
-        with pytest.raises(ValueError, match="n is 0: ask for"):
-            recommend(model, 1, n=0)
+    def test_a_message_shows_ids_as_a_person_writes_them(self, model: Table) -> None:
+        with pytest.raises(ValueError, match=r"user_id 9: choose"):
+            recommend(model, np.int64(9))
+        with pytest.raises(ValueError, match=r"item_id 'z': choose"):
+            similar_items(model, np.str_("z"))
+
+    @pytest.mark.parametrize("user_id", [[1, 2], {"id": 1}, np.array([1, 2])])
+    def test_several_users_are_one_sentence(self, model: Table, user_id: Any) -> None:
+        with pytest.raises(ValueError, match=r"^user_id is .*: ask for one at a time\.$"):
+            recommend(model, user_id)
+
+    @pytest.mark.parametrize("n", [0, 2.5, "10", True])
+    def test_a_length_that_is_none_is_refused(self, model: Table, n: Any) -> None:
+        with pytest.raises(ValueError, match=f"n is {n}: ask for"):
+            recommend(model, 1, n=n)
+
+    def test_a_list_longer_than_the_catalogue_is_the_catalogue(self, model: Table) -> None:
+        for n in (6, 10**12):  # a list of a million million places would not fit into memory
+            assert len(recommend(model, 1, n=n)) == 3
+            assert len(similar_items(model, "a", n=n)) == 4
+            assert len(because_you_liked(model, 1, "c", n=n)) == 1
+
+
+def ids_as(kind: str, numbers: list[int]) -> list:
+    write = {"int": int, "float": float, "text": str, "decimal text": lambda one: f"{one}.0"}
+    return [write[kind](number) for number in numbers]
+
+
+# Text among text stays as it is written: "1.0" is not "1" there.
+PAIRS = [
+    (kind, other)
+    for kind in ("int", "float", "text")
+    for other in ("int", "float", "text", "decimal text")
+    if (kind, other) != ("text", "decimal text")
+]
+
+
+class TestIdsOfAnotherType:
+    """The interactions count 1, 2, 3; titles and people write 1.0 or "1"."""
+
+    @staticmethod
+    def fitted(kind: str) -> Table:
+        rows = {"user_id": ids_as(kind, [10, 10, 20, 20]), "item_id": ids_as(kind, [1, 2, 3, 4])}
+        return Table([[4, 3, 2, 1]] * 2, vectors=np.ones((4, 2))).fit(pd.DataFrame(rows))
+
+    @pytest.mark.parametrize(("kind", "other"), PAIRS)
+    @pytest.mark.parametrize("extra", [[], ["A5"], [None]], ids=["alone", "with text", "with a gap"])
+    def test_titles_meet_by_value(self, kind: str, other: str, extra: list) -> None:
+        names = ["one", "two", "three", "four", *("more" for _ in extra)]
+        titles = pd.DataFrame({"item_id": [*ids_as(other, [1, 2, 3, 4]), *extra], "title": names})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model = self.fitted(kind)
+            assert recommend(model, ids_as(kind, [10])[0], items=titles)["title"].tolist() == [
+                "three",
+                "four",
+            ]
+            assert set(similar_items(model, ids_as(kind, [1])[0], items=titles)["title"]) == set(names[1:4])
+
+    @pytest.mark.parametrize(("kind", "other"), PAIRS)
+    def test_a_person_writes_an_id_as_they_like(self, kind: str, other: str) -> None:
+        model = self.fitted(kind)
+        [user, item] = ids_as(other, [10, 3])
+        assert recommend(model, user)["item_id"].tolist() == ids_as(kind, [3, 4])
+        assert set(similar_items(model, item)["item_id"]) == set(ids_as(kind, [1, 2, 4]))
+        assert set(because_you_liked(model, user, item)["item_id"]) == set(ids_as(kind, [1, 2]))
+        assert recommend(model, np.asarray(ids_as(other, [10]))[0])["item_id"].tolist() == ids_as(
+            kind, [3, 4]
+        )
+
+    def test_titles_of_other_items_are_refused(self) -> None:
+        with pytest.raises(ValueError, match=r"^0 of the model's 4 items .* integers, .* text, such as"):
+            recommend(self.fitted("int"), 10, items=TITLES)
+
+    def test_titles_that_meet_in_part_are_counted_where_types_differ(self) -> None:
+        titles = pd.DataFrame({"item_id": ["1", "2", "3", "A5"], "title": list("abcd")})
+        with pytest.warns(UserWarning, match=r"^3 of the model's 4 items .* integers, such as 1, .* text"):
+            table = recommend(self.fitted("int"), 10, items=titles)
+        assert table["title"].tolist()[0] == "c" and table["title"].isna().tolist() == [False, True]
+
+    def test_an_item_described_twice_is_refused(self) -> None:
+        titles = pd.DataFrame({"item_id": [3, 3, 4], "title": ["three", "drei", "four"]})
+        with pytest.raises(ValueError, match="item_id 3 more than once"):
+            recommend(self.fitted("int"), 10, items=titles)
+
+    def test_titles_without_ids_are_refused(self) -> None:
+        with pytest.raises(ValueError, match=r"no column item_id among \['movieId'\]"):
+            recommend(self.fitted("int"), 10, items=pd.DataFrame({"movieId": [1]}))
+
+    def test_a_column_of_the_titles_does_not_stand_in_for_the_score(self) -> None:
+        titles = pd.DataFrame({"item_id": [3, 4], "score": ["good", "bad"]})
+        assert recommend(self.fitted("int"), 10, items=titles)["score"].tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("kind", [BPR, EASE, IALS, ItemKNN, Popularity])
+def test_a_model_that_has_not_been_fitted_is_one_sentence(kind: Any) -> None:
+    model = kind()
+    for ask in (
+        lambda: recommend(model, 1),
+        lambda: similar_items(model, 1),
+        lambda: because_you_liked(model, 1, 2),
+    ):
+        with pytest.raises(ValueError, match=rf"^This {kind.__name__} has not been fitted: call fit\("):
+            ask()
+
+
+class TestShortTitle:
+    @given(st.text(max_size=120), st.integers(1, 60))
+    def test_is_never_longer_and_keeps_what_fits(self, title: str, width: int) -> None:
+        short = short_title(title, width)
+        assert len(short) <= width
+        assert short == title if len(title) <= width else "…" in short
+
+    def test_keeps_both_ends(self) -> None:
+        assert short_title("a" * 60 + "z" * 60, 11) == "aaaaa…zzzzz"
+
+    def test_leaves_room_for_a_tick_in_a_table(self) -> None:
+        table = pd.DataFrame({"title": [short_title("Wireless Mouse " * 8) + " ✓"]})
+        assert "✓" in table.to_string(max_colwidth=50) and "✓" in table.to_html()
 
 
 class TestSimilarItems:
