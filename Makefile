@@ -31,7 +31,7 @@ run: $(READY) ## the whole series on MovieLens-100K through papermill, into runs
 test: test-unit test-notebooks ## the whole test suite: unit and property tests, then every notebook under nbval
 
 test-unit: $(READY) ## the first half of `make test`
-	@$(FRESH) $(PY) -m pytest tests --ignore=tests/browser -n 2 --dist loadfile
+	@$(FRESH) $(PY) -m pytest tests bpr_helpers --doctest-modules -n 2 --dist loadfile
 
 test-notebooks: $(READY) ## the second half: strictly in order, since notebooks share a run folder
 	@$(FRESH) $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 $(NOTEBOOKS)
