@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import warnings
-import zlib
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from bpr_helpers.formats import MISSING, Table, open_table
 from bpr_helpers.movielens import MOVIELENS, load_movielens
 from bpr_helpers.synthetic import small_synthetic
 
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # ticks per second
 _LAST_SECOND = 4_102_444_800  # the year 2100
-_NAMES = ", ".join(MOVIELENS)
-_MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]  # what a CSV says for "no value"
-_ENDINGS = {".csv": "CSV", ".csv.gz": "gzip", ".parquet": "Parquet"}
-_FIRST_BYTES = {b"PAR1": "Parquet", b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip"}
+_LOOKED_AT = 1000  # rows that tell whether a column reads like a time
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column that is asked for: our name, the file's name, and words that often stand in such a name."""
+
+    ours: str
+    name: str
+    parameter: str
+    words: str
+
+    @property
+    def typed(self) -> bool:
+        return self.name != self.ours
+
+
+_WORDS = {
+    "user_id": "user users uid userid customer customerid member reviewer reviewerid visitor account",
+    "item_id": "item items iid itemid movie movieid film product productid asin sku book isbn song artist",
+    "timestamp": "timestamp timestamps time times date dates datetime ts when epoch unixtime",
+    "rating": "rating ratings stars score overall",
+    "title": "title titles name names",
+}
 
 
 def load_interactions(
@@ -40,11 +60,14 @@ def load_interactions(
 
     Parameters
     ----------
-    source : "ml-100k", "ml-1m", "ml-20m", "ml-25m", "ml-32m" (fetched once, then from the cache);
-        "synthetic" (1,000 users, 500 items, 50,000 interactions, no network); or the path of a CSV
-        (.csv, .csv.gz; comma-separated UTF-8 with a header) or Parquet file.
+    source : "ml-100k", "ml-latest-small", "ml-1m", "ml-20m", "ml-25m", "ml-32m" (a zip or folder of that
+        name in the cache or the current folder, else fetched once); "synthetic" (1,000 users, 500 items,
+        50,000 interactions, no network); or the path of a CSV file (.csv, .csv.gz; UTF-8 with a header;
+        fields between commas, tabs, semicolons, "::" or blanks), of a Parquet file or of a folder of them.
+        Without a header, GroupLens's u.data and ratings.dat are read, and lines "user item item ...".
     user_column, item_column, timestamp_column, rating_column : names of your file's columns. The last two
-        may be missing under their default names; "" says that there are none.
+        may be missing under their default names; "" says that there are none. A column that looks like the
+        times is never passed over: it must be named, or "" said.
     timestamp_unit : "s", "ms", "us" or "ns", the unit of your file's timestamps where they are numbers.
         ISO 8601 strings and datetimes need none; times without a zone count as UTC.
     min_rating : keep interactions with at least this rating (1 to 5 in MovieLens); 0 keeps all.
@@ -54,9 +77,9 @@ def load_interactions(
     -------
     DataFrame
         A row per interaction in the order of the file: user_id, item_id (int64 where all ids are plain
-        integers, else str)[, rating: float64][, timestamp: datetime64[ms]]. Of repeated (user, item)
-        pairs in your own file the earliest stays; a warning says how many rows went, as does
-        `.attrs["folded"]`.
+        integers that fit, else str)[, rating: float64][, timestamp: datetime64[ms]]. Of repeated (user,
+        item) pairs in your own file the earliest stays; a warning says how many rows went, as does
+        `.attrs["folded"]`. `.attrs["read"]` says in words what was read: rows, first and last date.
 
     Raises
     ------
@@ -64,6 +87,12 @@ def load_interactions(
         if a file or a column is not as described, naming file, column and first bad row.
     ConnectionError
         if a MovieLens set is neither in the cache nor can be fetched.
+
+    Examples
+    --------
+    >>> interactions = load_interactions("synthetic")
+    >>> interactions.shape, interactions.columns.to_list()
+    ((50000, 3), ['user_id', 'item_id', 'timestamp'])
     """
     if timestamp_unit not in UNITS:
         raise ValueError(f"timestamp_unit is {timestamp_unit!r}; it must be one of {', '.join(UNITS)}.")
@@ -72,39 +101,123 @@ def load_interactions(
     elif source == "synthetic":
         interactions = small_synthetic()[0]
     else:
-        names = {"user_id": user_column, "item_id": item_column, "timestamp": timestamp_column}
-        interactions = _own_interactions(Path(source), names | {"rating": rating_column}, timestamp_unit)
-    interactions = _at_least(str(source), interactions, min_rating)
+        names = [user_column, item_column, timestamp_column, rating_column]
+        interactions = _own_interactions(Path(source), names, timestamp_unit)
+    interactions = _at_least(str(source), interactions, min_rating, rating_column)
     # MovieLens and the synthetic set have no repetition, and looking for it takes long at 25 million rows.
-    known = source in MOVIELENS or source == "synthetic"
-    return interactions if known else _fold(str(source), interactions)
+    if source in MOVIELENS or source == "synthetic":
+        return interactions
+    interactions = _fold(str(source), interactions)
+    interactions.attrs["read"] = _in_words(str(source), interactions)
+    return interactions
 
 
-def _own_interactions(path: Path, names: dict[str, str], unit: str) -> pd.DataFrame:
-    """Read the reader's own file; `names` maps our column names to those of the file."""
-    given = {ours: theirs for ours, theirs in names.items() if theirs}
-    if len(set(given.values())) < len(given):
-        raise ValueError(f"{path}: two of the columns {', '.join(map(repr, given.values()))} are the same.")
+def _own_interactions(path: Path, names: list[str], unit: str) -> pd.DataFrame:
+    """Read the reader's own file; `names` are its columns of users, items, times and ratings."""
+    roles = ("user", "item", "timestamp", "rating")
+    ours = ("user_id", "item_id", "timestamp", "rating")
+    columns = {
+        our: _Column(our, name, f"{role}_column", _WORDS[our])
+        for our, name, role in zip(ours, names, roles, strict=True)
+        if name or our in ("user_id", "item_id")
+    }
+    given = [column.name for column in columns.values()]
+    if len(set(given)) < len(given):
+        raise ValueError(f"{path}: two of the columns {', '.join(map(repr, given))} are the same.")
+    source = open_table(path, given)
     # A timestamp or a rating may be missing, but not under a name that somebody has typed.
-    optional = [
-        theirs for ours, theirs in given.items() if theirs == ours and ours in ("timestamp", "rating")
-    ]
-    wanted = [theirs for theirs in given.values() if theirs not in optional]
-    table = _read_file(path, wanted, optional, text=[names["user_id"], names["item_id"]])
-    columns = {ours: _ids(path, table[names[ours]]) for ours in ("user_id", "item_id")}
-    if names["rating"] in table:
-        columns["rating"] = _ratings(path, table[names["rating"]])
-    if names["timestamp"] in table:
-        columns["timestamp"] = _timestamps(path, table[names["timestamp"]], unit)
-    return pd.DataFrame(columns)
+    optional = [our for our in ("timestamp", "rating") if our in columns and not columns[our].typed]
+    _require(source, [column for our, column in columns.items() if our not in optional], columns.values())
+    present = {our: column.name for our, column in columns.items() if column.name in source.names}
+    text = {present[our]: MISSING for our in ("user_id", "item_id")}
+    untimed = "timestamp" in columns and "timestamp" not in present
+    others = [name for name in source.names if source.names.count(name) == 1 and untimed]
+    table = source.read([*dict.fromkeys([*present.values(), *others])], text)
+    _refuse_hidden_times(path, table.drop(columns=[*present.values()]).head(_LOOKED_AT))
+    frame = {our: _ids(path, table[present[our]]) for our in ("user_id", "item_id")}
+    if "rating" in present:
+        frame["rating"] = _ratings(path, table[present["rating"]])
+    if "timestamp" in present:
+        frame["timestamp"] = _timestamps(path, table[present["timestamp"]], unit)
+    return pd.DataFrame(frame)
 
 
-def _at_least(source: str, interactions: pd.DataFrame, min_rating: float) -> pd.DataFrame:
+def _require(source: Table, needed: Collection[_Column], asked: Collection[_Column]) -> None:
+    """Say in one sentence which columns are missing, by which parameters they are named, and what is near."""
+    taken = {column.name for column in asked}
+    free = [name for name in source.names if name not in taken]
+    absent = [column for column in asked if column.name not in source.names]
+    near: dict[str, str] = {}
+    for column in absent:
+        near[column.parameter] = _near(column, [name for name in free if name not in near.values()])
+    # The times are optional under their default name, unless a column looks like them.
+    told = [c for c in absent if c in needed or (c.ours == "timestamp" and near[c.parameter])]
+    if not told:
+        return
+    what = " and ".join(f"no column {column.name!r} ({column.parameter})" for column in told)
+    shown = ", ".join(repr(name[:60]) for name in source.names[:20]) + (
+        ", ..." if len(source.names) > 20 else ""
+    )
+    tries = [f"{c.parameter}={near[c.parameter]!r}" for c in told if near[c.parameter]]
+    advice = f"; try {', '.join(tries)}" if tries else ""
+    if any(column.ours == "timestamp" for column in told):
+        advice += ", or timestamp_column='' to load no times" if tries else ""
+    raise ValueError(f"{source.path}: {what}; its columns are {shown}{advice}.")
+
+
+def _near(column: _Column, names: list[str]) -> str:
+    """Return the name that is likeliest meant by a missing column, "" where none is."""
+    letters = {re.sub(r"[\W_]", "", name).lower(): name for name in reversed(names)}
+    for meant in (column.name, column.ours):
+        close = difflib.get_close_matches(re.sub(r"[\W_]", "", meant).lower(), letters, 1, 0.8)
+        if close:
+            return letters[close[0]]
+    words = column.words.split()
+    for name in names:
+        parts = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)  # of user_id, userId and USER ID alike
+        if re.sub(r"[\W_]", "", name).lower() in words or {part.lower() for part in parts} & {*words}:
+            return name
+    return ""
+
+
+def _refuse_hidden_times(path: Path, others: pd.DataFrame) -> None:
+    """Refuse to load without times what has a column that reads like times under another name."""
+    times = [str(name) for name in others if _reads_like_times(others[name])]
+    if times:
+        raise ValueError(
+            f"{path}: no column 'timestamp' (timestamp_column), but {times[0]!r} reads like times; "
+            f"try timestamp_column={times[0]!r}, or timestamp_column='' to load no times."
+        )
+
+
+def _reads_like_times(column: pd.Series) -> bool:
+    """Tell datetimes, ISO 8601 text, and integers that are moments since 1998 in a common unit."""
+    values = column.dropna()
+    if values.empty or pd.api.types.is_bool_dtype(values):
+        return False
+    if pd.api.types.is_numeric_dtype(values):
+        last = 2.1e9  # in 2036
+        return any(values.between(9e8 * ticks, last * ticks).all() for ticks in UNITS.values())
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return True
+    return bool(values.astype("str").str.match(r"\d{4}-\d\d-\d\d([T ]\d\d:|$)").all())
+
+
+def _in_words(source: str, interactions: pd.DataFrame) -> str:
+    words = f"{source}: {len(interactions):,} interactions"
+    if "timestamp" not in interactions:
+        return f"{words} without times"
+    first, last = interactions["timestamp"].min(), interactions["timestamp"].max()
+    return f"{words} from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+
+
+def _at_least(source: str, interactions: pd.DataFrame, min_rating: float, column: str) -> pd.DataFrame:
     if min_rating == 0:
         return interactions
     if "rating" not in interactions:
         raise ValueError(
-            f"{source}: min_rating is {min_rating:g}, but there is no rating column; set it to 0."
+            f"{source}: min_rating is {min_rating:g}, but there is no rating column {column!r} "
+            "(rating_column); name it, or set min_rating to 0."
         )
     kept = interactions[interactions["rating"] >= min_rating].reset_index(drop=True)
     if kept.empty:
@@ -119,15 +232,17 @@ def load_items(
     source: str | os.PathLike[str] = "ml-100k",
     *,
     item_column: str = "item_id",
+    title_column: str = "title",
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
     """Load the titles of a MovieLens set, of your own file, or made up.
 
     Parameters
     ----------
-    source : as in `load_interactions`; your own file has columns item_id and title, and may have year and
-        genres
-    item_column : name of your file's column of ids
+    source : as in `load_interactions`; your own file has columns of ids and titles, and may have year and
+        genres. GroupLens's u.item, movies.dat and movies.csv are read as they are.
+    item_column, title_column : names of your file's columns. Where it has no `item_column` but a column
+        item_id, that one is taken, so that interactions may call theirs otherwise.
     cache_dir : folder of the downloads; by default $BPR_CACHE, else the user's cache folder.
 
     Returns
@@ -141,21 +256,46 @@ def load_items(
     ------
     ValueError, ConnectionError
         as `load_interactions` does.
+
+    Examples
+    --------
+    >>> load_items("synthetic").head(1).to_dict("records")
+    [{'item_id': 0, 'title': 'Amber Autumn', 'year': 2002, 'genres': 'Horror'}]
     """
     if source in MOVIELENS:
         return load_movielens(str(source), "items", cache_dir)
     if source == "synthetic":
         return small_synthetic()[1]
     path = Path(source)
-    table = _read_file(path, [item_column, "title"], ["year", "genres"], [item_column, "title", "genres"])
+    table = open_table(path, [item_column, title_column])
+    item_column = _id_of_titles(table, item_column)
+    columns = [
+        _Column("item_id", item_column, "item_column", _WORDS["item_id"]),
+        _Column("title", title_column, "title_column", _WORDS["title"]),
+    ]
+    _require(table, columns, columns)
+    return _own_items(path, table, item_column, title_column)
+
+
+def _id_of_titles(table: Table, item_column: str) -> str:
+    """Return the column of ids: as typed, else item_id, else what GroupLens calls it in its movies.csv."""
+    known = ["item_id"] + ["movieId"] * (table.names[:2] == ["movieId", "title"])
+    return next((name for name in [item_column, *known] if name in table.names), item_column)
+
+
+def _own_items(path: Path, source: Table, item_column: str, title_column: str) -> pd.DataFrame:
+    more = [name for name in ("year", "genres") if name in source.names]
+    text = {item_column: MISSING, title_column: [""], "genres": MISSING}  # a film may be called None
+    table = source.read([*dict.fromkeys([item_column, title_column, *more])], text)
     ids = _ids(path, table[item_column])
     _refuse(path, item_column, ids.duplicated(), "this id has a row already")
     absent = pd.Series([None] * len(table))
-    years = pd.to_numeric(table.get("year", absent), errors="coerce")
+    years = pd.to_numeric(table.get("year", absent), errors="coerce").astype("float64")
+    years = years.where(years.abs() < 10_000)  # also what is no year: inf
     return pd.DataFrame(
         {
             "item_id": ids,
-            "title": table["title"].astype("str").fillna(ids.astype("str")),
+            "title": table[title_column].astype("str").fillna(ids.astype("str")),
             "year": years.round().astype("Int64"),
             "genres": table.get("genres", absent).astype("str").fillna(""),
         }
@@ -179,81 +319,6 @@ def drop_unknown_titles(interactions: pd.DataFrame, items: pd.DataFrame) -> pd.D
     return interactions[~interactions["item_id"].isin(unknown)].reset_index(drop=True)
 
 
-def _read_file(path: Path, wanted: list[str], optional: list[str], text: list[str]) -> pd.DataFrame:
-    """Read columns of a CSV (gzipped or not) or Parquet file; a CSV's `text` columns stay text."""
-    kind = _kind(path)
-    try:
-        if kind == "Parquet":
-            table = _read_parquet(path, wanted, optional)
-        else:
-            table = _read_csv(path, wanted, optional, text)
-    except pd.errors.EmptyDataError:
-        raise ValueError(f"{path} is empty: it has neither a header nor rows.") from None
-    except (UnicodeDecodeError, EOFError, OSError, zlib.error, pa.ArrowException) as error:
-        raise ValueError(
-            f"{path} is damaged, or not the {kind} file that its name says ({error})."
-        ) from error
-    if table.empty:
-        raise ValueError(f"{path} is empty: it has a header and no rows.")
-    return table.reset_index(drop=True)
-
-
-def _read_parquet(path: Path, wanted: list[str], optional: list[str]) -> pd.DataFrame:
-    return pd.read_parquet(path, columns=_choose(path, pq.read_schema(path).names, wanted, optional))
-
-
-def _read_csv(path: Path, wanted: list[str], optional: list[str], text: list[str]) -> pd.DataFrame:
-    options: dict[str, Any] = {"encoding": "utf-8-sig", "skipinitialspace": True, "index_col": False}
-    columns = _choose(path, pd.read_csv(path, nrows=0, **options).columns.to_list(), wanted, optional)
-    missing = {name: [""] if name == "title" else _MISSING for name in columns}  # a film may be called None
-    options |= {"na_values": missing, "keep_default_na": False, "low_memory": False}
-    try:
-        with warnings.catch_warnings():
-            # Only so, and without usecols, does pandas not cut rows with too many fields short.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(path, dtype=dict.fromkeys(text, "str"), **options)[columns]
-    except pd.errors.ParserWarning:
-        raise ValueError(f"{path}, row 1 below the header: it has more fields than the header.") from None
-    except pd.errors.ParserError as error:
-        saw = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
-        if not saw:
-            raise ValueError(f"{path} is not well-formed CSV ({str(error).strip()}).") from None
-        row = int(saw[2]) - 1
-        raise ValueError(
-            f"{path}, row {row} below the header: it has {saw[3]} fields, not {saw[1]}."
-        ) from None
-
-
-def _kind(path: Path) -> str:
-    """Return what a file's name says that it is, having looked whether its first bytes agree."""
-    if not path.is_file():
-        raise ValueError(
-            f"{path}: no such file; give a CSV or Parquet file, 'synthetic', or one of {_NAMES}."
-        )
-    named = [kind for ending, kind in _ENDINGS.items() if path.name.lower().endswith(ending)]
-    if not named:
-        raise ValueError(f"{path}: its name must end in .csv, .csv.gz or .parquet.")
-    with path.open("rb") as file:
-        start = file.read(4)
-    found = next((kind for first, kind in _FIRST_BYTES.items() if start.startswith(first)), "CSV")
-    if start and found != named[0]:
-        raise ValueError(f"{path} is not the {named[0]} file that its name says: it holds {found} data.")
-    return named[0]
-
-
-def _choose(path: Path, names: list[str], wanted: list[str], optional: list[str]) -> list[str]:
-    """Return the columns to read, or say which of the wanted ones is not there."""
-    absent = [name for name in wanted if name not in names]
-    separator = re.search(r"[;\t|]|::", names[0]) if len(names) == 1 else None
-    if absent and separator:
-        raise ValueError(
-            f"{path}: its fields seem to be separated by {separator[0]!r}; separate them by commas."
-        )
-    if absent:
-        raise ValueError(f"{path}: no column {absent[0]!r}; its columns are {', '.join(map(repr, names))}.")
-    return [name for name in names if name in wanted + optional]
-
-
 def _refuse(path: Path, column: str, bad: pd.Series | np.ndarray, what: str) -> None:
     """Raise a ValueError that names file, column and first bad row, if any row is bad."""
     bad = np.asarray(bad, dtype=bool)
@@ -262,18 +327,23 @@ def _refuse(path: Path, column: str, bad: pd.Series | np.ndarray, what: str) -> 
 
 
 def _ids(path: Path, column: pd.Series) -> pd.Series:
-    """Return ids as int64 where all of them are plain integers ("7", not "007"), else as strings."""
+    """Return ids as int64 where all are integers that fit ("7" and 7.0, not "007"), else as strings."""
     name = str(column.name)
     _refuse(path, name, column.isna(), "the id is missing")
     if pd.api.types.is_float_dtype(column):
-        _refuse(path, name, column % 1 != 0, "an id must be an integer or a string")
-    if pd.api.types.is_numeric_dtype(column) and column.max() <= np.iinfo(np.int64).max:
+        bad = (column % 1 != 0) | (column.abs() >= 2**63)
+        _refuse(path, name, bad, "an id must be an integer or a string")
+    if pd.api.types.is_numeric_dtype(column) and column.min() >= -(2**63) and column.max() < 2**63:
         return column.astype(np.int64)
-    codes, ids = pd.factorize(column.astype("str"))
+    codes, ids = pd.factorize(column.astype("str").str.strip())
     names = pd.Series(ids, dtype="str")
-    _refuse(path, name, (names.str.strip() == "").to_numpy()[codes], "the id is missing")
-    if names.str.fullmatch(r"0|-?[1-9][0-9]{0,17}").all():
-        return pd.Series(names.astype(np.int64).to_numpy()[codes])
+    _refuse(path, name, (names == "").to_numpy()[codes], "the id is missing")
+    broken = names.str.contains("\n", regex=False).to_numpy()[codes]
+    _refuse(path, name, broken, "the id goes over several lines; a quotation mark may have been left open")
+    if names.str.fullmatch(r"(0|-?[1-9][0-9]{0,18})(\.0+)?").all():
+        whole = [int(name.split(".")[0]) for name in names]
+        if min(whole) >= -(2**63) and max(whole) < 2**63:
+            return pd.Series(np.array(whole, dtype=np.int64)[codes])
     return names.take(codes).reset_index(drop=True)
 
 
@@ -304,10 +374,37 @@ def _from_numbers(path: Path, column: pd.Series, unit: str) -> pd.Series:
         advice = f"try timestamp_unit={fits[0]!r}" if fits else "no unit puts every row inside"
         value = column[outside].iloc[0]
         _refuse(path, name, outside, f"{value} in {unit!r} is outside 1970 to 2100; {advice}")
+    times = _milliseconds(column, unit).astype("datetime64[ms]")
+    _warn_of_wrong_unit(path, column, times, unit)
+    return times
+
+
+def _milliseconds(column: pd.Series, unit: str) -> pd.Series:
+    """Return whole milliseconds, rounded down from what the decimal digits say.
+
+    A float of seconds holds microseconds exactly enough until 2100, but its product with 1000 may fall just
+    below a whole number: hence whole microseconds first.
+    """
     if pd.api.types.is_integer_dtype(column):
         column = column.astype(np.int64)
-    milliseconds = column * 1000 if unit == "s" else column // (UNITS[unit] // 1000)
-    return np.floor(milliseconds).astype(np.int64).astype("datetime64[ms]")
+        return column * 1000 if unit == "s" else column // (UNITS[unit] // 1000)
+    microseconds = (column.astype(np.float64) * (1e6 / UNITS[unit])).round()
+    return microseconds.astype(np.int64) // 1000
+
+
+def _warn_of_wrong_unit(path: Path, column: pd.Series, times: pd.Series, unit: str) -> None:
+    """Say what was read where no data of our time look so: all in 1970, or many rows in one minute."""
+    first, last = times.min(), times.max()
+    in_1970, at_once = last.year == 1970, len(times) > 100 and last - first < pd.Timedelta("1min")
+    if in_1970 or at_once:
+        days = column.between(19000101, 21001231).all() and (column % 100).between(1, 31).all()
+        hint = "as dates like 20240131 do: write them as 2024-01-31." if days else "is timestamp_unit right?"
+        warnings.warn(
+            f"{path}, column {str(column.name)!r}: read in {unit!r}, its {len(times):,} times go from "
+            f"{first} to {last}; {hint}",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def _from_text(path: Path, text: pd.Series) -> pd.Series:

@@ -56,6 +56,12 @@ def synthetic_interactions(
     ------
     ValueError
         if a size is below 1, or there are fewer pairs than interactions.
+
+    Examples
+    --------
+    >>> interactions, truth = synthetic_interactions(100, 50, 1000, return_truth=True)
+    >>> len(interactions), interactions["user_id"].nunique(), truth.item_vectors.shape
+    (1000, 100, (50, 12))
     """
     if min(n_users, n_items) < 1 or not 1 <= n_interactions <= n_users * n_items:
         raise ValueError(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import random
 import subprocess
 import sys
 import threading
 import time
+import unicodedata
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -205,7 +208,7 @@ def test_recbole_reads_as_grouplens_does() -> None:
     flags = ["0|" * 8 + "1|" + "0|" * 8 + "1|0", "0|" * 8 + "1|" + "0|" * 9 + "0", "1|" + "0|" * 17 + "0"]
     lines = ["1|Misérables, Les (1995)|x|||", "2|Story (1963) (V)|x|||", "267|unknown||||"]
     u_item = "".join(line + flag + "\n" for line, flag in zip(lines, flags, strict=True))
-    theirs = movielens._read_u_item(io.BytesIO(u_item.encode("latin-1")))
+    theirs = movielens.read_u_item(io.BytesIO(u_item.encode("latin-1")))
     pd.testing.assert_frame_equal(ours, theirs)
     inter = b"user_id:token\titem_id:token\trating:float\ttimestamp:float\n196\t242\t3\t881250949\n"
     assert content_sha256(movielens._read_recbole_inter(io.BytesIO(inter))) == content_sha256(
@@ -361,9 +364,172 @@ def test_an_archive_cannot_write_outside_its_folder(serve: Callable[..., Server]
     assert outside == [] and not list(cache.glob("*.txt"))
 
 
+# --- Copies that are there already ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty cache and an empty current folder, and nothing to fetch from."""
+    cache, here = tmp_path / "cache", tmp_path / "here"
+    here.mkdir()
+    monkeypatch.setenv("BPR_CACHE", str(cache))
+    monkeypatch.chdir(here)
+
+    def refuse(archive: movielens.Archive, folder: Path) -> Path:
+        raise ConnectionError("the host cannot be reached")
+
+    monkeypatch.setattr(movielens, "_fetch", refuse)
+    return cache
+
+
+def as_published(ml_100k: pd.DataFrame, accents: bool = True) -> dict[str, bytes]:
+    """Write MovieLens-100K as GroupLens's files are written."""
+    seconds = ml_100k["timestamp"].astype("int64") // 1000
+    rows = zip(ml_100k["user_id"], ml_100k["item_id"], ml_100k["rating"].astype(int), seconds, strict=True)
+    data = "".join("\t".join(map(str, row)) + "\n" for row in rows)
+    lines = []
+    for item_id, title, year, genres in load_items("ml-100k").itertuples(index=False):
+        flags = "|".join(str(int(genre in genres.split("|"))) for genre in GENRES_100K.split("|"))
+        lines.append(f"{item_id}|{title if pd.isna(year) else f'{title} ({year})'}|x||y|{flags}\n")
+    text = "".join(lines)
+    text = text if accents else "".join(c for c in unicodedata.normalize("NFD", text) if ord(c) < 128)
+    return {"ml-100k/u.data": data.encode(), "ml-100k/u.item": text.encode("latin-1")}
+
+
+@pytest.mark.parametrize("place", ["cache/zip", "here/zip", "cache/folder", "here/folder", "cache/bare"])
+def test_a_copy_with_other_bytes_counts_by_its_content(
+    place: str, ml_100k: pd.DataFrame, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    titles, content = load_items("ml-100k"), as_published(ml_100k)
+    request.getfixturevalue("offline")
+    where, form = place.split("/")
+    (tmp_path / where).mkdir(exist_ok=True)
+    if form == "folder":
+        (tmp_path / where / "ml-100k").mkdir()
+        for name, text in content.items():
+            (tmp_path / where / name).write_bytes(text)
+    else:
+        named = content if form == "zip" else {name.split("/")[1]: text for name, text in content.items()}
+        extra = {"__MACOSX/ml-100k/._u.data": b"x", "old/ml-100k/u.data": b"x"}
+        (tmp_path / where / "ml-100k.zip").write_bytes(zipped(extra | named))
+    pd.testing.assert_frame_equal(load_interactions("ml-100k"), ml_100k)
+    pd.testing.assert_frame_equal(load_items("ml-100k"), titles)
+
+
+def test_another_content_is_said_and_does_not_count(
+    ml_100k: pd.DataFrame, request: pytest.FixtureRequest
+) -> None:
+    flattened = as_published(ml_100k, accents=False)
+    cache = request.getfixturevalue("offline")
+    cache.mkdir()
+    (cache / "ml-100k.zip").write_bytes(zipped(flattened))
+    assert len(load_interactions("ml-100k")) == 100_000, "the ratings are those published"
+    with pytest.raises(ConnectionError, match=r"ml-100k.zip: its titles \(perhaps their accents\) are not"):
+        load_items("ml-100k")
+    other = flattened | {"ml-100k/u.data": flattened["ml-100k/u.data"].replace(b"\t5\t", b"\t4\t", 1)}
+    (cache / "ml-100k.zip").write_bytes(zipped(other))
+    (cache / "ml-100k.interactions.parquet").unlink()
+    with pytest.raises(ConnectionError, match=r"ml-100k.zip: its ratings are not those of the published"):
+        load_interactions("ml-100k")
+
+
+def test_a_copy_whose_content_is_not_recorded_is_taken_with_a_warning(offline: Path) -> None:
+    offline.mkdir()
+    (offline / "ml-1m.zip").write_bytes(zipped(members("ml-1m")))
+    for _ in range(2):  # and is not kept as if it were the published one
+        with pytest.warns(UserWarning, match=r"ml-1m.zip is not the published file .* its 3 interactions"):
+            assert len(load_interactions("ml-1m")) == 3
+    assert {path.name for path in offline.iterdir()} == {"ml-1m.zip"}
+
+
+@pytest.mark.parametrize("form", ["zip", "folder"])
+@pytest.mark.filterwarnings("error")
+def test_ml_latest_small_is_found_as_zip_or_folder(form: str, offline: Path, tmp_path: Path) -> None:
+    ratings = b"userId,movieId,rating,timestamp\n1,10,4.5,964982703\n1,20,0.5,964981247\n"
+    movies = b'movieId,title,genres\n10,"11\'09""01 (2002)",Drama\n20,Series (2006-2007),(no genres listed)\n'
+    content = {"ml-latest-small/ratings.csv": ratings, "ml-latest-small/movies.csv": movies}
+    if form == "zip":
+        (tmp_path / "here" / "ml-latest-small.zip").write_bytes(zipped(content))
+    else:
+        (tmp_path / "here" / "ml-latest-small").mkdir()
+        for name, text in content.items():
+            (tmp_path / "here" / name).write_bytes(text)
+    assert load_interactions("ml-latest-small")["rating"].to_list() == [4.5, 0.5]
+    titles = load_items("ml-latest-small")
+    assert titles["title"].to_list() == ["11'09\"01", "Series (2006-2007)"]
+    assert titles["year"].isna().to_list() == [False, True]
+
+
+def test_a_cache_that_cannot_be_made_is_a_sentence(
+    offline: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x")  # as in a home that is read-only, no folder can be made in it
+    monkeypatch.setenv("BPR_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(PermissionError, match=r"cannot be written \(.*\); name another by BPR_CACHE"):
+        load_interactions("ml-100k")
+    (tmp_path / "here" / "ml-latest-small.zip").write_bytes(
+        zipped({name.replace("25m", "latest-small"): text for name, text in members("ml-25m").items()})
+    )
+    assert len(load_interactions("ml-latest-small")) == 3, "and none is needed for a copy at hand"
+
+
+def test_progress_is_told_in_words(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    serve("ml-100k", zipped(members("ml-100k") | {"README": random.Random(0).randbytes(250_000)}))
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    load_interactions("ml-100k")
+    told = capfd.readouterr()
+    assert "Asking http://127.0.0.1" in told.err and "Downloading set.zip (0.3 MB), once" in told.err
+    assert told.out == ""
+
+
+# --- Hostile archives ----------------------------------------------------------------------------------
+
+
+def test_paths_that_leave_an_archive_are_not_read(offline: Path, tmp_path: Path) -> None:
+    offline.mkdir()
+    evil = {f"../{name}": text for name, text in members("ml-1m").items()}
+    evil |= {"/abs/ratings.dat": b"1::1::1::1", "..\\ratings.dat": b"1::1::1::1"}
+    (offline / "ml-1m.zip").write_bytes(zipped(evil))
+    with pytest.raises(ConnectionError, match=r"not an archive with a readable ml-1m/ratings.dat"):
+        load_interactions("ml-1m")
+
+
+def test_links_that_leave_a_folder_are_not_followed(offline: Path, tmp_path: Path) -> None:
+    (tmp_path / "here" / "ml-1m").mkdir()
+    for name, text in members("ml-1m").items():
+        (tmp_path / Path(name).name).write_bytes(text)
+        (tmp_path / "here" / name).symlink_to(tmp_path / Path(name).name)
+    with pytest.raises(ConnectionError, match=r"ratings.dat is a link that leads out of the folder"):
+        load_interactions("ml-1m")
+
+
+def test_an_archive_that_claims_terabytes_is_refused_unread(offline: Path) -> None:
+    offline.mkdir()
+    whole = bytearray(zipped(members("ml-1m")))
+    for at in (whole.find(b"PK\x01\x02"), whole.find(b"PK\x01\x02", whole.find(b"PK\x01\x02") + 1)):
+        whole[at + 24 : at + 28] = (2**32 - 2).to_bytes(4, "little")  # the size of the file once unpacked
+    (offline / "ml-1m.zip").write_bytes(whole)
+    with pytest.raises(ConnectionError, match=r"ratings.dat has 4,294,967,294 bytes, and no such file"):
+        load_interactions("ml-1m")
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff" * 40, b"1::x::y::z", b"9" * 30 + b"::1::1::1", b'"' * 9])
+@pytest.mark.parametrize("name", ["ml-1m", "ml-25m"])
+def test_nonsense_in_an_archive_is_a_reason_and_no_traceback(name: str, damage: bytes, offline: Path) -> None:
+    offline.mkdir()
+    (offline / f"{name}.zip").write_bytes(zipped(dict.fromkeys(members(name), damage)))
+    with pytest.raises(ConnectionError, match=rf"{name} could not be had \(.*{name}.zip: "):
+        load_interactions(name)
+    with contextlib.suppress(ConnectionError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some nonsense is a title
+        load_items(name)
+
+
 def test_an_archive_without_the_table_is_refused(serve: Callable[..., Server]) -> None:
     serve("ml-1m", zipped({"ml-1m/README": b"x"}))
-    with pytest.raises(ConnectionError, match=r"not an archive with ml-1m/ratings.dat and ml-1m/movies.dat"):
+    with pytest.raises(ConnectionError, match=r"not an archive with a readable ml-1m/movies.dat"):
         load_items("ml-1m")
 
 
