@@ -128,8 +128,8 @@ def _split_by(name: str, interactions: pd.DataFrame, values: Mapping[str, Any]) 
         return split_global_time(interactions, **fractions)
     if "timestamp" not in interactions:  # here only where the rows' order was asked for
         split = _split_by(name, interactions.assign(timestamp=0), values)
-        parts = (part.drop(columns="timestamp") for part in (split.train, split.valid, split.test))
-        return Split(*parts, split.counts)
+        train, valid, test = (p.drop(columns="timestamp") for p in (split.train, split.valid, split.test))
+        return Split(train, valid, test, split.counts)
     if name == "leave_last":
         return split_leave_last(interactions, **counts, **ties)
     return split_per_user(interactions, **fractions, **ties)
