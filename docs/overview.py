@@ -8,7 +8,8 @@ from bpr_helpers import plots
 from bpr_helpers.baselines import EASE, IALS, ItemKNN, Popularity, Random
 from bpr_helpers.bpr import BPR
 from bpr_helpers.data import drop_unknown_titles, load_interactions, load_items
-from bpr_helpers.evaluation import Recommender, evaluate
+from bpr_helpers.evaluation import evaluate
+from bpr_helpers.matrix import Recommender
 from bpr_helpers.pruning import k_core
 from bpr_helpers.splitting import split_per_user
 

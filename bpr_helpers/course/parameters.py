@@ -31,7 +31,8 @@ class KCoreParameters(Parameters):
     timestamp_unit: Literal["s", "ms", "us", "ns"] = Field("s", description="unit of integer timestamps")
     min_rating: float = Field(0.0, description="smallest rating that counts as an interaction")
     items_source: str = Field("", description='file of titles; "" for those that come with source')
-    drop_unknown_titles: bool = Field(True, description='drop items titled "unknown" (movie 267)')
+    title_column: str = Field("title", min_length=1, description="column of titles in that file")
+    drop_unknown_titles: bool = Field(True, description='drop the film titled "unknown" (ml-100k only)')
     user_k: int = Field(6, ge=1, description="smallest number of interactions kept per user")
     item_k: int = Field(6, ge=1, description="smallest number of interactions kept per item")
 
@@ -39,13 +40,15 @@ class KCoreParameters(Parameters):
 class SplitParameters(Parameters):
     """Which interactions are kept for validation and test."""
 
-    split: Literal["per_user", "leave_last", "global_time"] = Field("per_user", description="protocol")
-    test_fraction: float = Field(0.1, gt=0, lt=1, description="test share (per_user, global_time)")
+    split: Literal["per_user", "leave_last", "global_time", "random"] = Field(
+        "per_user", description="protocol; random needs no times"
+    )
+    test_fraction: float = Field(0.1, gt=0, lt=1, description="test share (all but leave_last)")
     valid_fraction: float = Field(0.1, ge=0, lt=1, description="validation share of what test leaves")
     n_test: int = Field(1, ge=1, description="test interactions per user (leave_last)")
     n_valid: int = Field(1, ge=0, description="validation interactions per user (leave_last)")
     ties: Literal["shuffle", "item", "row"] = Field("shuffle", description="order within equal timestamps")
-    split_seed: int = Field(0, ge=0, lt=2**32, description="seed of that order")
+    split_seed: int = Field(0, ge=0, lt=2**32, description="seed of that order, or of the random split")
 
 
 class BPRParameters(BPRSettings, Parameters):
@@ -77,8 +80,9 @@ NOTEBOOKS: dict[str, type[Parameters]] = {
 
 # A parameter that only acts together with some values of another one.
 ACTS_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
-    "test_fraction": ("split", ("per_user", "global_time")),
-    "valid_fraction": ("split", ("per_user", "global_time")),
+    "drop_unknown_titles": ("source", ("ml-100k",)),
+    "test_fraction": ("split", ("per_user", "global_time", "random")),
+    "valid_fraction": ("split", ("per_user", "global_time", "random")),
     "n_test": ("split", ("leave_last",)),
     "n_valid": ("split", ("leave_last",)),
     "ties": ("split", ("per_user", "leave_last")),

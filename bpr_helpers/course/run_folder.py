@@ -283,6 +283,27 @@ class RunFolder:
         self._started = started
         self.write(stage, outputs, values)
 
+    def as_written(self, notebook: str, values: Mapping[str, Any] | None = None) -> bool:
+        """Tell whether a notebook's text, which was written with the defaults, speaks of this run.
+
+        Parameters
+        ----------
+        notebook : name of the notebook
+        values : its parameters; None to ask only for the stages that it reads, which were written before
+
+        Returns
+        -------
+        bool
+            whether these and the parameters of those stages are the defaults; run_dir is no difference
+        """
+        made = {stage: Stage(self.path / stage).manifest["parameters"] for stage in READS[notebook]}
+        given = made if values is None else made | {notebook: values}
+        return all(
+            name == "run_dir" or value == defaults(book).get(name)
+            for book, chosen in given.items()
+            for name, value in chosen.items()
+        )
+
 
 def fingerprint(path: Path) -> str:
     """Give the SHA-256 of a file, or of a folder's names and files."""

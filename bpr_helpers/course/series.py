@@ -1,7 +1,7 @@
 """What the series is: its notebooks in order, what each reads of the others, and how a stage is built.
 
 This is the only place that spells the notebooks' names. A stage is what a notebook writes for those after it;
-a notebook without an entry in `BUILD` reads stages and writes none that another one reads.
+a notebook that is not in `STAGES` reads some and writes none.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from bpr_helpers.data import drop_unknown_titles, load_interactions, load_items
 from bpr_helpers.evaluation import evaluate
 from bpr_helpers.movielens import MOVIELENS
 from bpr_helpers.pruning import k_core
-from bpr_helpers.splitting import Split, split_global_time, split_leave_last, split_per_user
+from bpr_helpers.splitting import Split, split_global_time, split_leave_last, split_per_user, split_random
 
 KCORE, SPLIT, MODEL = "01_kcore_pruning", "02_chronological_split", "03_bpr_model"
 EVALUATION, TUNING = "04_evaluation", "06_tuning"
 
-# What each stage is made from.
+# The stages that each notebook reads; of a notebook that writes one, those that its stage is made from.
 READS: dict[str, tuple[str, ...]] = {
     KCORE: (),
     SPLIT: (KCORE,),
     MODEL: (KCORE, SPLIT),
     EVALUATION: (KCORE, SPLIT, MODEL),
+    TUNING: (KCORE, SPLIT),
 }
-STAGES = tuple(READS)
+STAGES = (KCORE, SPLIT, MODEL, EVALUATION)
 
 Stages = Mapping[str, Mapping[str, Any]]  # name of a stage -> its outputs by name
 
@@ -46,14 +47,19 @@ def load_source(values: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
         "min_rating",
     )
     interactions = load_interactions(_place(values["source"]), **{name: values[name] for name in columns})
-    titles = values["items_source"] or (values["source"] if values["source"] in MOVIELENS else "")
-    if titles:
-        items = load_items(_place(titles))
-    else:
-        items = pd.DataFrame(columns=["item_id", "title", "year", "genres"])
-    if values["drop_unknown_titles"]:
-        interactions = drop_unknown_titles(interactions, items)
-    return interactions, items
+    if values["drop_unknown_titles"] and values["source"] == "ml-100k":  # the only set with such a film
+        interactions = drop_unknown_titles(interactions, load_items("ml-100k"))
+    return interactions, _titles(values)
+
+
+def _titles(values: Mapping[str, Any]) -> pd.DataFrame:
+    """Load the titles of the reader's own file, or those that come with a known set; none for other data."""
+    if not values["items_source"]:
+        if values["source"] in MOVIELENS:
+            return load_items(values["source"])
+        return pd.DataFrame(columns=["item_id", "title", "year", "genres"])
+    names = {name: values[name] for name in ("item_column", "title_column")}
+    return load_items(_place(values["items_source"]), **names)
 
 
 def _place(source: str) -> str | Path:
@@ -61,20 +67,93 @@ def _place(source: str) -> str | Path:
     return source if source in MOVIELENS or source == "synthetic" else resolve(source)
 
 
+def has_times(interactions: pd.DataFrame) -> bool:
+    """Tell whether the interactions can be put in order of time: two different times, at the least.
+
+    >>> has_times(pd.DataFrame({"user_id": [1, 1], "item_id": [7, 8], "timestamp": [5, 5]}))
+    False
+    """
+    if "timestamp" not in interactions or interactions.empty:
+        return False
+    return bool(interactions["timestamp"].min() < interactions["timestamp"].max())
+
+
 def split_interactions(interactions: pd.DataFrame, values: Mapping[str, Any]) -> Split:
-    """Split by the protocol that the second notebook's parameters name."""
-    fractions = {name: values[name] for name in ("test_fraction", "valid_fraction")}
-    counts = {name: values[name] for name in ("n_test", "n_valid")}
+    """Split by the protocol that the second notebook's parameters name.
+
+    Data without two different times cannot be split by time: where the parameters ask for the usual
+    protocol, `per_user`, they are split at random instead, and a printed sentence says so. With ties="row"
+    the order of the rows is taken for that of time, because it was asked for.
+
+    Parameters
+    ----------
+    interactions : DataFrame, one row per interaction, columns user_id and item_id, and timestamp if there
+        are times
+    values : the second notebook's parameters
+
+    Raises
+    ------
+    ValueError
+        The protocol that was asked for needs times and there are none, or nobody is left to be tested.
+    """
+    split = _split_by(_protocol(interactions, values), interactions, values)
+    if not split.test["user_id"].isin(split.train["user_id"]).any():
+        raise ValueError(f"This split leaves nobody to be tested: {_remedy(values)}.")
+    return split
+
+
+def _protocol(interactions: pd.DataFrame, values: Mapping[str, Any]) -> str:
+    """Give the protocol that these data allow, saying so where it is another one than the usual."""
+    name: str = values["split"]
+    by_rows = name in ("per_user", "leave_last") and values["ties"] == "row"
+    if name == "random" or by_rows or has_times(interactions):
+        return name
+    found = "only one time" if "timestamp" in interactions else "no times"
+    if name != "per_user":
+        raise ValueError(
+            f"The interactions hold {found}, and split={name!r} needs two or more: name the column of times "
+            'in notebook 1 (timestamp_column), or set split="random".'
+        )
+    print(f'The interactions hold {found}: every user\'s are split at random (split="random").')
+    return "random"
+
+
+def _split_by(name: str, interactions: pd.DataFrame, values: Mapping[str, Any]) -> Split:
+    fractions = {part: values[part] for part in ("test_fraction", "valid_fraction")}
+    counts = {part: values[part] for part in ("n_test", "n_valid")}
     ties = {"ties": values["ties"], "seed": values["split_seed"]}
-    if values["split"] == "per_user":
-        return split_per_user(interactions, **fractions, **ties)
-    if values["split"] == "leave_last":
+    if name == "random":
+        return split_random(interactions, **fractions, seed=values["split_seed"])
+    if name == "global_time":
+        return split_global_time(interactions, **fractions)
+    if "timestamp" not in interactions:  # here only where the rows' order was asked for
+        split = _split_by(name, interactions.assign(timestamp=0), values)
+        train, valid, test = (p.drop(columns="timestamp") for p in (split.train, split.valid, split.test))
+        return Split(train, valid, test, split.counts)
+    if name == "leave_last":
         return split_leave_last(interactions, **counts, **ties)
-    return split_global_time(interactions, **fractions)
+    return split_per_user(interactions, **fractions, **ties)
+
+
+def _remedy(values: Mapping[str, Any]) -> str:
+    """Say what to change where a split has nobody to test."""
+    if values["split"] == "leave_last":
+        return (
+            f"no user has more than n_test={values['n_test']} interactions; choose a smaller n_test, "
+            f"or keep users with more in notebook 1 (user_k={values['n_test'] + 1})"
+        )
+    if values["split"] == "global_time":
+        return (
+            "everybody in its test part came too late to be in its training part; "
+            'choose another test_fraction, or split="per_user"'
+        )
+    return "every user has only one interaction; keep users with more in notebook 1 (user_k=2)"
 
 
 def fit_bpr(train: pd.DataFrame, valid: pd.DataFrame, values: Mapping[str, Any]) -> dict[str, Any]:
     """Choose the number of epochs on the validation part, then fit once more on both parts.
+
+    Where the interactions have no order of time, `recency` is off, and a printed sentence says so.
 
     Parameters
     ----------
@@ -93,6 +172,9 @@ def fit_bpr(train: pd.DataFrame, valid: pd.DataFrame, values: Mapping[str, Any])
         There is patience and no validation part.
     """
     settings = {name: value for name, value in values.items() if name != "run_dir"}
+    if settings["recency"] and not has_times(pd.concat([train, valid])):
+        print("The interactions have no order of time: BPR counts all of them alike (recency=0).")
+        settings["recency"] = 0.0
     if valid.empty:
         model = BPR(**settings).fit(train)
         return {"model": model, "history": model.history, "valid_per_user": pd.DataFrame()}

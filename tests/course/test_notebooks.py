@@ -1,6 +1,7 @@
 """Every notebook keeps the rules of the course: order, outputs, sizes, tags, and one parameters cell."""
 
 import ast
+import builtins
 import json
 import re
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from papermill import inspect_notebook
 
 from bpr_helpers.course.parameters import NOTEBOOKS
+from bpr_helpers.course.run_folder import RunFolder
 
 FILES = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 MACHINE = re.compile(r"/tmp/|/home/|/root/|/Users/|[A-Z]:\\\\Users")
@@ -118,6 +120,74 @@ def test_kernel_is_the_one_of_any_environment(notebook):
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
 
 
+def bound(tree):
+    """Names that a cell gives a meaning: assigned, imported, defined, or a parameter inside it."""
+    nodes = list(ast.walk(tree))
+    names = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    names |= {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    names |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    names |= {
+        (alias.asname or alias.name).split(".")[0]
+        for node in nodes
+        for alias in getattr(node, "names", [])
+        if isinstance(alias, ast.alias)
+    }
+    return names
+
+
+def test_no_cell_that_a_stage_needs_needs_a_lesson(code):
+    needed, known = set(), {*dir(builtins), "display"}
+    for cell in code:
+        tree = ast.parse(source(cell))
+        if "lesson" not in tags(cell):
+            known |= bound(tree)
+            needed |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - known
+    assert not needed
+
+
+def run_series(folder, parameters, *options):
+    """Run notebooks of the course in a folder; give what `bpr run` printed, and the outputs by notebook."""
+    pairs = [word for pair in parameters.items() for word in ("-p", *pair)]
+    command = [sys.executable, "-m", "bpr_helpers", "run", *options, *pairs]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    executed = (folder / "runs/default/notebooks").glob("*.ipynb")
+    return done.stdout, {file.stem: outputs_of(file) for file in executed}
+
+
+def purchases(users=4):
+    """Everybody buys five of eight things, in two groups of taste."""
+    rows = [(f"u{u}", f"i{(i + 4 * (u % 2)) % 8}") for u in range(users) for i in range(5)]
+    return pd.DataFrame(rows, columns=["user_id", "item_id"])
+
+
+STAGES = [word for stage in ("01", "02", "03", "04") for word in ("--only", stage)]
+TINY = {"source": "buys.csv", "user_k": "2", "item_k": "1", "epochs": "2", "dim": "4", "batch_size": "8"}
+
+
+def test_data_without_times_go_through_the_stages(tmp_path):
+    purchases().to_csv(tmp_path / "buys.csv", index=False)
+    printed, executed = run_series(tmp_path, TINY, *STAGES)
+    assert "ndcg@10" in printed
+    assert (
+        "no times" in executed["02_chronological_split"] and "made-up" in executed["02_chronological_split"]
+    )
+    assert "recency=0" in executed["03_bpr_model"] and "recency=0" in executed["04_evaluation"]
+    run = RunFolder(tmp_path / "runs/default")
+    assert run.read("03_bpr_model")["model"].settings["recency"] == 0.0
+    assert "timestamp" not in run.read("02_chronological_split")["test"]
+
+
+def test_data_with_two_times_go_through_the_stages(tmp_path):
+    plays = purchases().assign(timestamp=lambda rows: 10**9 + 10**5 * (rows.index % 5 > 2))
+    plays.to_csv(tmp_path / "buys.csv", index=False)
+    _, executed = run_series(tmp_path, TINY, *STAGES)
+    assert (
+        "made-up" in executed["02_chronological_split"] and "random" not in executed["02_chronological_split"]
+    )
+    assert "recency=0" not in executed["03_bpr_model"]
+
+
 def test_few_data_of_another_domain_go_through_every_notebook(tmp_path):
     """Five listeners, string ids, odd column names, milliseconds, and titles of songs."""
     rng = np.random.default_rng(0)
@@ -132,17 +202,8 @@ def test_few_data_of_another_domain_go_through_every_notebook(tmp_path):
     songs.to_csv(tmp_path / "songs.csv", index=False)
     parameters = {"source": "plays.csv", "items_source": "songs.csv", "timestamp_unit": "ms", "item_k": "1"}
     parameters |= {"user_column": "who", "item_column": "what", "timestamp_column": "when", "user_k": "2"}
-    options = [word for pair in parameters.items() for word in ("-p", *pair)]
-    done = subprocess.run(
-        [sys.executable, "-m", "bpr_helpers", "run", *options],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "ndcg@10" in done.stdout
-    executed = {file.stem: outputs_of(file) for file in (tmp_path / "runs/default/notebooks").glob("*.ipynb")}
+    printed, executed = run_series(tmp_path, parameters)
+    assert "ndcg@10" in printed
     assert set(executed) == set(NOTEBOOKS)
     assert not [stem for stem, text in executed.items() if re.search("Toy Story|Star Wars|MovieLens", text)]
     assert "Étude" in executed["04_evaluation"]

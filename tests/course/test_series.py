@@ -1,10 +1,11 @@
 """The series: its order, and how each stage is built."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from bpr_helpers.course.parameters import NOTEBOOKS
-from bpr_helpers.course.series import READS, fit_bpr, load_source, split_interactions
+from bpr_helpers.course.parameters import NOTEBOOKS, defaults
+from bpr_helpers.course.series import READS, STAGES, fit_bpr, has_times, load_source, split_interactions
 
 FIRST, SECOND, THIRD, *_ = NOTEBOOKS
 
@@ -35,14 +36,117 @@ def test_without_a_validation_part_all_epochs_are_trained(small):
         fit_bpr(split.train, split.valid, small[THIRD])
 
 
-@pytest.mark.parametrize("split", ["per_user", "leave_last", "global_time"])
+@pytest.mark.parametrize("split", ["per_user", "leave_last", "global_time", "random"])
 def test_every_protocol_is_reached_by_its_name(small, split):
     interactions, _ = load_source(small[FIRST])
     parts = split_interactions(interactions, small[SECOND] | {"split": split, "n_test": 2})
-    assert len(parts.test) == {"per_user": 80, "leave_last": 80, "global_time": 48}[split]
+    assert len(parts.test) == {"global_time": 48}.get(split, 80)
+
+
+def untimed(n_users=6, n_items=5):
+    pairs = [(u, i) for u in range(n_users) for i in range(n_items)]
+    return pd.DataFrame(pairs, columns=["user_id", "item_id"])
+
+
+@pytest.mark.parametrize("times", [{}, {"timestamp": pd.Timestamp(2020, 1, 1)}])
+def test_data_without_two_times_are_split_at_random_and_that_is_said_once(times, capsys):
+    rows = untimed().assign(**times)
+    values = defaults(SECOND)
+    parts = split_interactions(rows, values)
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1 and 'split="random"' in said
+    assert list(parts.test.columns) == list(rows.columns) and parts.test.groupby("user_id").size().eq(1).all()
+    named = split_interactions(rows, values | {"split": "random"})
+    assert named.test.equals(parts.test) and not capsys.readouterr().out
+    assert len(set(parts.test["item_id"])) > 1  # the last row of everybody, in order of the file, is item 4
+    assert not parts.test.equals(split_interactions(rows, values | {"split_seed": 1}).test)
+
+
+@pytest.mark.parametrize("split", ["leave_last", "global_time"])
+def test_a_protocol_that_needs_times_and_was_named_is_refused_without_them(split):
+    with pytest.raises(ValueError, match=f'no times, and split=.{split}. needs.* split="random"'):
+        split_interactions(untimed(), defaults(SECOND) | {"split": split})
+
+
+@pytest.mark.parametrize("split", ["per_user", "leave_last"])
+def test_the_order_of_rows_stands_for_time_only_where_it_is_asked_for(split, capsys):
+    parts = split_interactions(untimed(), defaults(SECOND) | {"split": split, "ties": "row"})
+    assert parts.test["item_id"].eq(4).all() and not capsys.readouterr().out
+    assert list(parts.test.columns) == ["user_id", "item_id"]
+
+
+def test_a_split_that_leaves_nobody_to_be_tested_says_what_to_change():
+    rows = untimed().assign(timestamp=lambda rows: rows.index)
+    values = defaults(SECOND)
+    with pytest.raises(ValueError, match=r"n_test=5.*smaller n_test.*user_k=6"):
+        split_interactions(rows, values | {"split": "leave_last", "n_test": 5})
+    with pytest.raises(ValueError, match="user_k=2"):
+        split_interactions(rows.drop_duplicates("user_id"), values)
+    with pytest.raises(ValueError, match=r"too late.*test_fraction"):
+        split_interactions(rows, values | {"split": "global_time", "test_fraction": 0.1})
+
+
+def test_recency_is_off_without_an_order_of_time_and_that_is_said_once(capsys):
+    values = defaults(THIRD) | {"epochs": 1, "dim": 4}
+    parts = split_interactions(untimed(), defaults(SECOND) | {"split": "random", "test_fraction": 0.2})
+    found = fit_bpr(parts.train, parts.valid, values)
+    assert found["model"].settings["recency"] == 0.0
+    said = [line for line in capsys.readouterr().out.splitlines() if "recency" in line]
+    assert len(said) == 1 and "(recency=0)" in said[0]
+    fit_bpr(parts.train, parts.valid, values | {"recency": 0.0})
+    assert "recency" not in capsys.readouterr().out
+
+
+def test_one_time_is_no_order_of_time():
+    rows = pd.DataFrame({"user_id": [1, 1], "item_id": [1, 2]})
+    assert not has_times(rows) and not has_times(rows.assign(timestamp=3))
+    assert has_times(rows.assign(timestamp=[3, 4])) and not has_times(rows.head(0).assign(timestamp=3))
+
+
+def test_the_film_called_unknown_is_dropped_from_movielens_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("BPR_ROOT", str(tmp_path))
+    untimed(2, 3).to_csv(tmp_path / "mine.csv", index=False)
+    pd.DataFrame({"item_id": [0, 1, 2], "title": ["unknown", "b", "c"]}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    values = defaults(FIRST) | {"source": "mine.csv", "items_source": "t.csv"}
+    assert set(load_source(values)[0]["item_id"]) == {0, 1, 2}
+
+
+def test_movielens_own_movies_and_ratings_work_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("BPR_ROOT", str(tmp_path))
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,7,4.0,964982703\n", "utf-8")
+    (tmp_path / "movies.csv").write_text('movieId,title,genres\n7,"Heat, The (1995)",Action\n', "utf-8")
+    values = defaults(FIRST) | {"source": "ratings.csv", "items_source": "movies.csv"}
+    interactions, items = load_source(values | {"user_column": "userId", "item_column": "movieId"})
+    assert interactions["item_id"].tolist() == items["item_id"].tolist() == [7]
+
+
+def test_the_file_of_titles_has_the_items_column_or_item_id_and_the_column_of_titles_that_is_named(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("BPR_ROOT", str(tmp_path))
+    untimed(2, 2).rename(columns={"item_id": "what"}).to_csv(tmp_path / "mine.csv", index=False)
+    values = defaults(FIRST) | {"source": "mine.csv", "items_source": "t.csv", "item_column": "what"}
+    for name in ("what", "item_id"):
+        pd.DataFrame({name: [0, 1], "name": ["a", "b"]}).to_csv(tmp_path / "t.csv", index=False)
+        assert load_source(values | {"title_column": "name"})[1]["title"].tolist() == ["a", "b"]
+
+
+def test_the_text_speaks_of_a_run_only_where_all_that_it_reads_has_the_defaults(run):
+    first, second = defaults(FIRST), defaults(SECOND)
+    rows = untimed()
+    run.write(FIRST, {"interactions": rows}, first | {"run_dir": "elsewhere"})
+    run.write(SECOND, {"test": rows}, second)
+    assert run.as_written(FIRST, first | {"run_dir": "elsewhere"}) and run.as_written(THIRD)
+    assert not run.as_written(FIRST, first | {"user_k": 7})
+    assert run.as_written(SECOND) and not run.as_written(SECOND, second | {"split_seed": 1})
+    run.write(FIRST, {"interactions": rows}, first | {"user_k": 7})
+    assert not run.as_written(SECOND, second) and not run.as_written(THIRD)
 
 
 def test_a_stage_reads_only_earlier_notebooks():
     names = list(READS)
-    assert names == [name for name in NOTEBOOKS if name in READS]  # the others write no stage
-    assert all(set(ups) <= set(names[: names.index(stage)]) for stage, ups in READS.items())
+    assert names == list(NOTEBOOKS)
+    assert set(STAGES) <= set(names)
+    assert all(set(ups) <= set(names[: names.index(stage)]) & set(STAGES) for stage, ups in READS.items())
