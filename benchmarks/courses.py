@@ -2,13 +2,12 @@
 
 import time
 from typing import Any
-from unittest.mock import patch
 
 import pandas as pd
 from peers import CornacBPR, ImplicitBPR
 
 from bpr_helpers import BPR
-from bpr_helpers.bpr import _Validation
+from bpr_helpers.bpr import Validation
 from bpr_helpers.matrix import InteractionMatrix
 
 Course = pd.DataFrame  # one row per moment: epoch, seconds of training until then, ndcg
@@ -20,21 +19,18 @@ def our_course(settings: dict[str, Any], train: InteractionMatrix, valid: Intera
     from bpr_helpers.training import compile_epoch
 
     compile_epoch.cache_clear()  # as if it were the first fit of its process
+    validate = Validation(train, valid, 0)
     moments: list[tuple[int, float, float]] = []
     validating = 0.0
-    validate = _Validation.__call__
 
-    def timed(self: _Validation, tables: Any) -> dict[str, float]:
+    def look(epoch: int, tables: Any, row: dict[str, float]) -> None:
         nonlocal validating
         arrived = time.perf_counter()
-        found = validate(self, tables)
-        moments.append((len(moments) + 1, arrived - began - validating, found["valid_ndcg@10"]))
+        moments.append((epoch, arrived - began - validating, validate(tables)["valid_ndcg@10"]))
         validating += time.perf_counter() - arrived
-        return found
 
-    with patch.object(_Validation, "__call__", timed):
-        began = time.perf_counter()
-        BPR(**settings).fit(train, valid=valid)
+    began = time.perf_counter()
+    BPR(**settings | {"patience": 0}).fit(train, callback=look)
     return pd.DataFrame(moments, columns=COLUMNS)
 
 
@@ -42,7 +38,7 @@ def peer_course(
     peer: CornacBPR | ImplicitBPR, train: InteractionMatrix, valid: InteractionMatrix, every: int
 ) -> Course:
     """What another library's training reaches, and when; neither its set-up nor validation takes time."""
-    validate = _Validation(train, valid, 0)
+    validate = Validation(train, valid, 0)
     rows = [
         (epoch, seconds, validate(tables)["valid_ndcg@10"])
         for epoch, seconds, tables in peer.course(train, every)

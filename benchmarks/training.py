@@ -60,7 +60,7 @@ class KerasBPR(keras.Model):
             positive_bias, negative_bias = tf.gather(biases, positives), tf.gather(biases, negatives)
             above = tf.reduce_sum(user * positive, axis=1) + positive_bias
             below = negative_scores(user, negative, negative_bias)
-            weights = counts[:, None] * tf.stop_gradient(self.sampler.weights(below, allowed))
+            weights = counts[:, None] * tf.stop_gradient(self.sampler.negative_weights(below, allowed))
             loss = bpr_loss(above, below, weights)
             total = loss + l2_penalty(
                 user, positive, negative, positive_bias, negative_bias, weights, self.l2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import load_npz, save_npz
 
-from bpr_helpers.matrix import InteractionMatrix, as_matrix
+from bpr_helpers.files import refuse_larger
+from bpr_helpers.matrix import InteractionMatrix, Interactions, as_matrix
 from bpr_helpers.ranking import mean_ndcg
 from bpr_helpers.sampling import SamplerName, UnseenItems, make_sampler
 from bpr_helpers.settings import BPRSettings, faults
@@ -19,7 +21,8 @@ from bpr_helpers.settings import BPRSettings, faults
 if TYPE_CHECKING:
     import keras
 
-    from bpr_helpers.training import Optimizer, Tables
+    from bpr_helpers.model import BPRModel, Tables
+    from bpr_helpers.training import Callback, Optimizer, Progress
 
 Vectors = NDArray[np.float32]
 # The tuned values are kept once, for the package and for the notebooks.
@@ -85,7 +88,16 @@ class BPR:
         training triples), and with `valid` valid_ndcg@10 and valid_accuracy
     best_epoch : int, the epoch whose weights were kept
 
-    Source: Rendle et al. (2009), BPR: Bayesian Personalized Ranking from Implicit Feedback.
+    References
+    ----------
+    Rendle et al. (2009), BPR: Bayesian Personalized Ranking from Implicit Feedback.
+
+    Examples
+    --------
+    >>> from bpr_helpers import synthetic_interactions
+    >>> bpr = BPR(dim=8, epochs=2).fit(synthetic_interactions(50, 30, 600))
+    >>> bpr.score([0, 1]).shape
+    (2, 30)
     """
 
     matrix: InteractionMatrix
@@ -114,8 +126,31 @@ class BPR:
         seed: int = USUAL.seed,
         verbose: bool = False,
     ) -> None:
-        given = locals()
-        self.settings: dict[str, Any] = {name: given[name] for name in SETTINGS}
+        given = {
+            "dim": dim,
+            "l2_user": l2_user,
+            "l2_pos": l2_pos,
+            "l2_neg": l2_neg,
+            "l2_bias": l2_bias,
+            "item_bias": item_bias,
+            "sampler": sampler,
+            "n_negatives": n_negatives,
+            "temperature": temperature,
+            "alpha": alpha,
+            "recency": recency,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "optimizer": optimizer,
+            "learning_rate": learning_rate,
+            "init_scale": init_scale,
+            "patience": patience,
+            "averaging": averaging,
+            "seed": seed,
+        }
+        # NumPy's numbers are numbers: they are kept as Python's, which JSON can write.
+        self.settings: dict[str, Any] = {
+            name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()
+        }
         self.verbose = verbose
         checked = {n: v for n, v in self.settings.items() if n != "optimizer" or isinstance(v, str)}
         if found := faults(BPRSettings, checked):
@@ -123,120 +158,138 @@ class BPR:
 
     def fit(
         self,
-        interactions: pd.DataFrame | InteractionMatrix,
+        interactions: Interactions,
         *,
-        valid: pd.DataFrame | InteractionMatrix | None = None,
+        valid: Interactions | None = None,
         checkpoint: str | Path | None = None,
+        callback: Callback | None = None,
     ) -> Self:
         """Learn from interactions, every distinct (user, item) pair being one positive.
 
         Parameters
         ----------
         interactions : DataFrame with user_id and item_id (and timestamp, for recency), or an
-        InteractionMatrix
+            InteractionMatrix
         valid : the interactions on which the best epoch is chosen; None trains for exactly `epochs` epochs
         checkpoint : file that is written after every epoch, and from which a killed fit goes on
+        callback : function called after every epoch with its number, the tables that would be kept now
+            (`users`, `items` and `biases`, arrays) and its row of `history` as a dict
 
         Raises
         ------
         ValueError
-            Patience without `valid`, no known pair in `valid`, a user who has seen every item, a training
-            that diverges, or a checkpoint of another training.
+            There is no interaction, patience without `valid`, no known pair in `valid`, a user who has seen
+            every item, a training that diverges, or a checkpoint of another training.
         """
-        from bpr_helpers import training
-        from bpr_helpers.model import L2, BPRModel
-
         use = self.settings
         if use["patience"] and valid is None:
             raise ValueError("patience needs a validation part: pass valid=... to fit, or set patience=0.")
         self.matrix = as_matrix(interactions)
+        if not self.matrix.csr.nnz:
+            raise ValueError("There is no interaction to learn from: look at what was pruned or split away.")
         held_out = None if valid is None else self._known_part(valid)
-        sizes: dict[str, Any] = {"n_users": self.matrix.n_users, "n_items": self.matrix.n_items}
-        made = {name: use[name] for name in ("dim", "item_bias", "init_scale", "seed")}
-        self.keras_model = BPRModel(**sizes, **made)
-        state = training.train(
-            self.keras_model.tables,
-            self.matrix,
-            make_sampler(
-                use["sampler"],
-                self.matrix,
-                n_negatives=use["n_negatives"],
-                temperature=use["temperature"],
-                alpha=use["alpha"],
-            ),
-            weights=training.recency_weights(self.matrix, use["recency"]),
-            optimizer=_optimizer(use["optimizer"], use["learning_rate"]),
-            l2=L2(use["l2_user"], use["l2_pos"], use["l2_neg"], use["l2_bias"]),
-            item_bias=use["item_bias"],
-            epochs=use["epochs"],
-            batch_size=use["batch_size"],
-            averaging=use["averaging"],
-            patience=use["patience"],
-            validate=None if held_out is None else _Validation(self.matrix, held_out, use["seed"]),
-            seed=use["seed"],
-            checkpoint=None if checkpoint is None else Path(checkpoint),
-            settings_hash=training.fingerprint(_as_json(use, but="epochs"), self.matrix, held_out),
-            verbose=self.verbose,
-        )
-        self.keras_model.set_weights([state.best[0], state.best[1], state.best[2]])
+        state = self._train(held_out, checkpoint, callback)
+        self.keras_model.set_weights([*state.best])
         self._hold(state.best)
         self.history = pd.DataFrame(state.history)
         self.best_epoch = state.best_epoch
         return self
 
+    def _train(
+        self,
+        held_out: InteractionMatrix | None,
+        checkpoint: str | Path | None,
+        callback: Callback | None,
+    ) -> Progress:
+        from bpr_helpers import training
+        from bpr_helpers.model import L2
+
+        use = self.settings
+        self.keras_model = self._untrained(self.matrix)
+        drawn = {name: use[name] for name in ("n_negatives", "temperature", "alpha")}
+        alike = {
+            name: use[name] for name in ("item_bias", "epochs", "batch_size", "averaging", "patience", "seed")
+        }
+        depends_on = training.fingerprint(_as_json(use, but="epochs"), self.matrix, held_out)
+        return training.train(
+            self.keras_model.tables,
+            self.matrix,
+            make_sampler(use["sampler"], self.matrix, **drawn),
+            positive_weights=training.recency_weights(self.matrix, use["recency"]),
+            optimizer=_optimizer(use["optimizer"], use["learning_rate"]),
+            l2=L2(use["l2_user"], use["l2_pos"], use["l2_neg"], use["l2_bias"]),
+            validate=None if held_out is None else Validation(self.matrix, held_out, use["seed"]),
+            checkpoint=None if checkpoint is None else training.Checkpoint(Path(checkpoint), depends_on),
+            callback=callback,
+            verbose=self.verbose,
+            **alike,
+        )
+
+    def _untrained(self, matrix: InteractionMatrix) -> BPRModel:
+        from bpr_helpers.model import BPRModel
+
+        made = {name: self.settings[name] for name in ("dim", "item_bias", "init_scale", "seed")}
+        return BPRModel(matrix.n_users, matrix.n_items, **made)
+
     def score(self, user_codes: NDArray[np.int64]) -> Vectors:
         """Scores of all items: float32, (len(user_codes), n_items)."""
+        self._require_fitted("score")
         return self.user_vectors[user_codes] @ self.item_vectors.T + self.item_biases
 
+    def _require_fitted(self, what: str) -> None:
+        if not hasattr(self, "user_vectors"):
+            raise ValueError(f"This BPR is not fitted: call fit(interactions) before {what}.")
+
     def save(self, folder: str | Path) -> None:
-        """Write the model, its ids, seen items, parameters and history into a folder, without pickle."""
+        """Write the model, its ids, seen items, their times, parameters and history, without pickle.
+
+        Parameters
+        ----------
+        folder : made where it is missing; model.keras in it is a model that Keras reads by itself
+        """
+        self._require_fitted("save")
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.keras_model.save(folder / "model.keras")
         pd.DataFrame({"user_id": self.matrix.user_ids}).to_parquet(folder / "users.parquet")
         pd.DataFrame({"item_id": self.matrix.item_ids}).to_parquet(folder / "items.parquet")
         save_npz(folder / "seen.npz", self.matrix.csr)
+        if self.matrix.times is not None:
+            pd.DataFrame({"time": self.matrix.times}).to_parquet(folder / "times.parquet")
         self.history.to_parquet(folder / "history.parquet")
         settings = {"settings": _as_json(self.settings), "best_epoch": self.best_epoch}
         (folder / "bpr.json").write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Read what `save` wrote.
+        """Read what `save` wrote. Nothing in the folder is executed, whoever wrote it.
 
         Raises
         ------
         ValueError
             The folder does not hold a whole model.
         """
-        from bpr_helpers.model import keras  # that module registers the class which the .keras file names
-
         folder = Path(folder)
         try:
             saved = json.loads((folder / "bpr.json").read_text("utf-8"))
-            users, items = (
-                pd.read_parquet(folder / f"{name}.parquet").iloc[:, 0] for name in ("users", "items")
-            )
-            csr = load_npz(folder / "seen.npz")
-            keras_model = keras.saving.load_model(folder / "model.keras", compile=False)
-            history = pd.read_parquet(folder / "history.parquet")
+            bpr = cls(**saved["settings"] | {"optimizer": _from_json(saved["settings"]["optimizer"])})
+            bpr.matrix = _read_matrix(folder)
+            tables = _read_tables(folder / "model.keras", bpr.matrix, bpr.settings["dim"])
+            bpr.keras_model = bpr._untrained(bpr.matrix)
+            bpr.keras_model.set_weights([*tables])
+            bpr._hold(tables)
+            bpr.history = pd.read_parquet(folder / "history.parquet")
+            bpr.best_epoch = int(saved["best_epoch"])
         except Exception as error:
             raise ValueError(
                 f"{folder} does not hold a whole BPR model ({error}): fit and save it again."
             ) from error
-        optimizer = saved["settings"]["optimizer"]
-        if isinstance(optimizer, dict):
-            saved["settings"]["optimizer"] = keras.optimizers.deserialize(optimizer)
-        bpr = cls(**saved["settings"])
-        bpr.matrix = InteractionMatrix(np.asarray(users), np.asarray(items), csr)
-        bpr.keras_model, bpr.history, bpr.best_epoch = keras_model, history, saved["best_epoch"]
-        bpr._hold(keras_model.tables)
         return bpr
 
     def _hold(self, tables: Tables) -> None:
         self.user_vectors, self.item_vectors, self.item_biases = tables
 
-    def _known_part(self, valid: pd.DataFrame | InteractionMatrix) -> InteractionMatrix:
+    def _known_part(self, valid: Interactions) -> InteractionMatrix:
         if isinstance(valid, pd.DataFrame):
             valid = InteractionMatrix.from_frame(valid, like=self.matrix, unknown="drop")
         if not valid.csr.nnz:
@@ -246,11 +299,14 @@ class BPR:
         return valid
 
 
-SETTINGS = tuple(BPRSettings.model_fields)
+class Validation:
+    """NDCG@10 and pairwise accuracy on the validation part, for tables of vectors and biases.
 
-
-class _Validation:
-    """NDCG@10 and pairwise accuracy on the validation part, for tables of vectors and biases."""
+    Parameters
+    ----------
+    seen, valid : InteractionMatrix of the same codes: what no list contains, and the relevant items
+    seed : of the negatives of the accuracy, and of the users where there are more than `VALIDATION_USERS`
+    """
 
     def __init__(self, seen: InteractionMatrix, valid: InteractionMatrix, seed: int) -> None:
         self.seen, self.valid = seen, valid
@@ -266,6 +322,7 @@ class _Validation:
         self.negatives = unseen.item(self.owners, ranks)
 
     def __call__(self, tables: Tables) -> dict[str, float]:
+        """Give valid_ndcg@10 and valid_accuracy."""
         user, item, bias = tables
         ndcg = mean_ndcg(lambda codes: user[codes] @ item.T + bias, self.seen, self.valid, 10, self.users)
         owner = user[self.owners]
@@ -291,6 +348,47 @@ def _optimizer(given: str | keras.optimizers.Optimizer, learning_rate: float) ->
     return KerasOptimizer(type(given).from_config(given.get_config()))
 
 
+def _read_matrix(folder: Path) -> InteractionMatrix:
+    """What a saved model was fitted on."""
+    users, items = (
+        np.asarray(pd.read_parquet(folder / f"{name}.parquet").iloc[:, 0]) for name in ("users", "items")
+    )
+    with zipfile.ZipFile(folder / "seen.npz") as archive:
+        refuse_larger(folder / "seen.npz", sum(member.file_size for member in archive.infolist()))
+    csr = load_npz(folder / "seen.npz")
+    if csr.shape != (len(users), len(items)):
+        raise ValueError(f"seen.npz is of {csr.shape[0]} users and {csr.shape[1]} items, the ids are others")
+    csr.check_format(full_check=True)  # indices outside of the matrix would be read outside of the memory
+    place = folder / "times.parquet"
+    times = np.asarray(pd.read_parquet(place)["time"]) if place.exists() else None
+    if times is not None and len(times) != csr.nnz:
+        raise ValueError("times.parquet has not one time for each seen item")
+    return InteractionMatrix(users, items, csr, times)
+
+
+def _read_tables(path: Path, matrix: InteractionMatrix, dim: int) -> Tables:
+    """Read the weights of a .keras file and nothing else of it: what it says of classes is not followed."""
+    import h5py
+
+    from bpr_helpers.model import Tables
+
+    def values(file: h5py.File, place: str, shape: tuple[int, ...]) -> Vectors:
+        link, found = file.get(place, getlink=True), file.get(place)
+        if not isinstance(link, h5py.HardLink) or not isinstance(found, h5py.Dataset):
+            raise ValueError(f"{path.name} has no weights {place}")
+        if found.is_virtual or found.external or (found.shape, found.dtype) != (shape, np.float32):
+            raise ValueError(f"the weights {place} of {path.name} are not those of the ids and parameters")
+        return found[()]
+
+    with (
+        zipfile.ZipFile(path) as archive,
+        archive.open("model.weights.h5") as member,
+        h5py.File(member) as file,
+    ):
+        shapes = (matrix.n_users, dim), (matrix.n_items, dim), (matrix.n_items,)
+        return Tables(*(values(file, f"vars/{i}", shape) for i, shape in enumerate(shapes)))
+
+
 def _as_json(settings: dict[str, Any], *, but: str = "") -> dict[str, Any]:
     """The settings in types that JSON has; an optimizer given as an object becomes its configuration."""
     chosen = {name: value for name, value in settings.items() if name != but}
@@ -299,3 +397,23 @@ def _as_json(settings: dict[str, Any], *, but: str = "") -> dict[str, Any]:
 
         chosen["optimizer"] = keras.optimizers.serialize(chosen["optimizer"])
     return chosen
+
+
+def _from_json(optimizer: Any) -> Any:
+    """Make the optimizer that `_as_json` wrote: one of Keras's own, of which nothing else is imported."""
+    if isinstance(optimizer, str):
+        return optimizer
+    import keras
+
+    kinds = keras.optimizers, keras.optimizers.schedules
+    known = dict(zip(("keras.optimizers", "keras.optimizers.schedules"), kinds, strict=True))
+
+    def own(part: Any) -> bool:
+        if not isinstance(part, dict):
+            return True
+        named = "class_name" not in part or hasattr(known.get(part.get("module", "")), part["class_name"])
+        return named and not part.get("registered_name") and all(map(own, part.values()))
+
+    if not own(optimizer):
+        raise ValueError("its optimizer is none of Keras's own")
+    return keras.optimizers.deserialize(optimizer)

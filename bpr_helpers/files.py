@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and no larger than what reads them."""
 
 from __future__ import annotations
 
@@ -38,3 +38,25 @@ def replacing(path: Path) -> Iterator[Path]:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+
+
+def refuse_larger(what: object, size: float) -> None:
+    """Raise a ValueError where something claims more bytes than this machine has memory.
+
+    Parameters
+    ----------
+    what : a path, or what else the sentence names
+    size : bytes that it would take
+    """
+    if size > memory():
+        raise ValueError(
+            f"{what} asks for {size / 1e9:,.0f} GB, and this machine has {memory() / 1e9:,.0f} GB: not read."
+        )
+
+
+def memory() -> float:
+    """Give the bytes of this machine's memory; where it does not tell, 64 GB."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):  # Windows
+        return 2.0**36

@@ -26,6 +26,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bpr_helpers.files import refuse_larger
 from bpr_helpers.movielens import MOVIELENS, read_movies_csv, read_movies_dat, read_u_item
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]  # what a CSV says for "no value"
@@ -153,17 +154,6 @@ def _named_kind(path: Path) -> str:
     return "gzip" if name.endswith(".gz") else "Parquet" if name.endswith((".parquet", ".pq")) else "CSV"
 
 
-def _refuse_larger(path: Path, size: int) -> None:
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows
-        memory = 2**36
-    if size > memory:
-        raise ValueError(
-            f"{path} asks for more than {size / 1e9:,.0f} GB, and this machine has {memory / 1e9:,.0f} GB."
-        )
-
-
 # --- Parquet -------------------------------------------------------------------------------------------
 
 
@@ -194,7 +184,7 @@ def _parquet(path: Path, parts: list[Path], wanted: Collection[str]) -> Table:
     ]
 
     def rows(columns: list[str], text: Mapping[str, list[str]]) -> pd.DataFrame:
-        _refuse_larger(path, 8 * len(columns) * sum(pq.read_metadata(part).num_rows for part in parts))
+        refuse_larger(path, 8 * len(columns) * sum(pq.read_metadata(part).num_rows for part in parts))
         tables = [_read_parquet(part, columns) for part in parts]
         tables = [table for table in tables if len(table)] or tables[:1]
         return pd.concat(tables, ignore_index=True)
@@ -256,7 +246,7 @@ class _Bounded(io.RawIOBase):
         data = self.file.read(len(buffer))
         buffer[: len(data)] = data
         self.given += len(data)
-        _refuse_larger(self.path, self.given)
+        refuse_larger(self.path, self.given)
         return len(data)
 
     def close(self) -> None:
@@ -265,7 +255,7 @@ class _Bounded(io.RawIOBase):
 
 
 def _bytes(path: Path) -> io.BufferedReader:
-    _refuse_larger(path, path.stat().st_size)
+    refuse_larger(path, path.stat().st_size)
     return io.BufferedReader(_Bounded(path), 2**18)
 
 

@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,21 @@ def _stderr_closed() -> Iterator[None]:
 with _stderr_closed():  # TensorFlow logs what it was built with while it is imported, at every log level
     import keras
     import tensorflow as tf
+
+
+class Tables(NamedTuple):
+    """What training changes: one table of user vectors, one of item vectors, one of item biases.
+
+    users : float32 (n_users, d)
+    items : float32 (n_items, d)
+    biases : float32 (n_items,)
+
+    As arrays here and between epochs, as tensors in the compiled program.
+    """
+
+    users: Any
+    items: Any
+    biases: Any
 
 
 @dataclass(frozen=True)
@@ -97,9 +112,9 @@ class BPRModel(keras.Model):
         self.built = True
 
     @property
-    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """User vectors (n_users, dim), item vectors (n_items, dim) and item biases (n_items,) as arrays."""
-        return tuple(table.numpy() for table in (self.user_vectors, self.item_vectors, self.item_biases))
+    def tables(self) -> Tables:
+        """The weights as arrays."""
+        return Tables(self.user_vectors.numpy(), self.item_vectors.numpy(), self.item_biases.numpy())
 
     def call(self, pairs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """Scores of pairs: user codes (b,) and item codes (b,) -> (b,)."""

@@ -1,8 +1,8 @@
 """Negative samplers: which items a positive is compared with, and how much each of them counts.
 
 A sampler does two things. On the host, `draw` picks candidate items with NumPy. In the compiled training
-step, `weights` says how much each candidate counts, given the current scores; the weights of a triple sum to
-one. With one candidate of weight one this is the sampler of Rendle et al. 2009.
+step, `negative_weights` says how much each candidate counts, given the current scores; they sum to one over
+the candidates of a positive. With one candidate this is the sampler of Rendle et al. 2009.
 
 A sampler is either *own*: every positive has candidates of its own, drawn so that none is a positive of its
 user; or *shared*: all positives of a batch have the same candidates, so that scoring them is one matrix
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SamplerName = Literal["uniform", "popularity", "hard", "shared", "weighted"]
 
 
-class Weights(Protocol):
+class NegativeWeights(Protocol):
     """How much each candidate counts; equal objects are equal functions, so that programs can be reused."""
 
     def __call__(self, scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
@@ -40,12 +40,14 @@ class Sampler(Protocol):
     ----------
     shared : bool
         True: `draw` gives one row of candidates per batch; False: one row per positive.
-    weights : Weights
+    negative_weights : NegativeWeights
         Called in the compiled step with the current scores.
     """
 
     shared: bool
-    weights: Weights
+    negative_weights: NegativeWeights
+
+    def __init__(self, matrix: InteractionMatrix, n_negatives: int, **own: float) -> None: ...
 
     def draw(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Candidates for user codes of shape (n_batches, batch_size).
@@ -84,6 +86,16 @@ class SoftmaxWeights:
         return allowed * tf.nn.softmax(masked, axis=1)
 
 
+def require_unseen(matrix: InteractionMatrix) -> None:
+    """Raise a ValueError where a user has seen every item, so that no negative exists."""
+    full = np.flatnonzero(np.diff(matrix.csr.indptr) == matrix.n_items)
+    if full.size:
+        raise ValueError(
+            f"User {matrix.user_ids[full[:1]].tolist()[0]!r} has interacted with all {matrix.n_items} items, "
+            f"so there is no negative to draw ({full.size} such users): drop them before training."
+        )
+
+
 class UnseenItems:
     """The r-th item that a user has not seen, for whole arrays of users, without rejection or a dense mask.
 
@@ -102,13 +114,9 @@ class UnseenItems:
     """
 
     def __init__(self, matrix: InteractionMatrix) -> None:
+        require_unseen(matrix)
         csr = matrix.csr
         seen = np.diff(csr.indptr)
-        if (full := np.flatnonzero(seen == matrix.n_items)).size:
-            raise ValueError(
-                f"User {matrix.user_ids[full[0]]!r} has interacted with all {matrix.n_items} items, so "
-                f"there is no negative to draw ({full.size} such users): drop them before training."
-            )
         self.n_items = matrix.n_items
         self.starts = csr.indptr.astype(np.int64)
         self.counts = matrix.n_items - seen.astype(np.int64)
@@ -133,7 +141,7 @@ class Uniform:
     """
 
     shared = False
-    weights: Weights = staticmethod(mean_weights)
+    negative_weights: NegativeWeights = staticmethod(mean_weights)
 
     def __init__(self, matrix: InteractionMatrix, n_negatives: int = 1) -> None:
         self.unseen = UnseenItems(matrix)
@@ -162,11 +170,11 @@ class Popularity:
     """
 
     shared = False
-    weights: Weights = staticmethod(mean_weights)
+    negative_weights: NegativeWeights = staticmethod(mean_weights)
     TRIES = 20
 
     def __init__(self, matrix: InteractionMatrix, n_negatives: int = 1, alpha: float = 0.5) -> None:
-        self.unseen = UnseenItems(matrix)  # for its check: everybody has an unseen item
+        require_unseen(matrix)
         self.matrix = matrix
         self.n_negatives = n_negatives
         self.mass = np.bincount(matrix.csr.indices, minlength=matrix.n_items).astype(float) ** alpha
@@ -203,7 +211,7 @@ class Popularity:
 class Hard(Uniform):
     """The one of `n_negatives` uniform unseen items that the model now scores highest (Zhang et al. 2013)."""
 
-    weights = staticmethod(hardest_weights)
+    negative_weights = staticmethod(hardest_weights)
 
 
 class Shared:
@@ -217,10 +225,10 @@ class Shared:
     """
 
     shared = True
-    weights: Weights = staticmethod(mean_weights)
+    negative_weights: NegativeWeights = staticmethod(mean_weights)
 
     def __init__(self, matrix: InteractionMatrix, n_negatives: int = 64) -> None:
-        UnseenItems(matrix)
+        require_unseen(matrix)
         self.n_items = matrix.n_items
         self.n_negatives = n_negatives
 
@@ -245,7 +253,7 @@ class Weighted(Shared):
 
     def __init__(self, matrix: InteractionMatrix, n_negatives: int = 64, temperature: float = 0.7) -> None:
         super().__init__(matrix, n_negatives)
-        self.weights = SoftmaxWeights(temperature)
+        self.negative_weights = SoftmaxWeights(temperature)
 
 
 class SeenBits:
@@ -280,7 +288,20 @@ class SeenBits:
         return tf.cast(1 - tf.bitwise.bitwise_and(bits, 1), tf.float32)
 
 
-USUAL_NEGATIVES = {"uniform": 1, "popularity": 1, "hard": 8, "shared": 64, "weighted": 64}
+SAMPLERS: dict[SamplerName, type[Sampler]] = {
+    "uniform": Uniform,
+    "popularity": Popularity,
+    "hard": Hard,
+    "shared": Shared,
+    "weighted": Weighted,
+}
+USUAL_NEGATIVES: dict[SamplerName, int] = {
+    "uniform": 1,
+    "popularity": 1,
+    "hard": 8,
+    "shared": 64,
+    "weighted": 64,
+}
 
 
 def make_sampler(
@@ -310,16 +331,10 @@ def make_sampler(
     ValueError
         For an unknown name, or when a user has seen every item.
     """
-    if name not in USUAL_NEGATIVES:
-        raise ValueError(f"There is no sampler {name!r}: choose one of {', '.join(USUAL_NEGATIVES)}.")
-    k = n_negatives or USUAL_NEGATIVES[name]
-    match name:
-        case "uniform":
-            return Uniform(matrix, k)
-        case "popularity":
-            return Popularity(matrix, k, alpha)
-        case "hard":
-            return Hard(matrix, k)
-        case "shared":
-            return Shared(matrix, k)
-    return Weighted(matrix, k, temperature)
+    if name not in SAMPLERS:
+        raise ValueError(f"There is no sampler {name!r}: choose one of {', '.join(SAMPLERS)}.")
+    own: dict[SamplerName, dict[str, float]] = {
+        "weighted": {"temperature": temperature},
+        "popularity": {"alpha": alpha},
+    }
+    return SAMPLERS[name](matrix, n_negatives or USUAL_NEGATIVES[name], **own.get(name, {}))

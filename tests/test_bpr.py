@@ -1,8 +1,11 @@
 import json
 import subprocess
 import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pandas as pd
@@ -90,7 +93,7 @@ def test_patience_without_a_validation_part_is_refused(interactions: pd.DataFram
 
 def test_a_validation_part_of_strangers_is_refused(interactions: pd.DataFrame) -> None:
     strangers = pd.DataFrame({"user_id": [-1], "item_id": [-1]})
-    with pytest.raises(ValueError, match="No interaction in valid"):
+    with pytest.raises(ValueError, match="No user is known: 0 of 1 match"):
         BPR(**SMALL, epochs=1).fit(interactions, valid=strangers)
 
 
@@ -118,3 +121,95 @@ def test_the_defaults_are_the_best_trial_of_the_search() -> None:
         {name: best[name] for name in best.index if name in usual and name != "epochs"}
     )
     assert usual["epochs"] == round(best["epochs"])
+
+
+def test_a_loaded_model_keeps_the_times_and_can_be_fitted_again(
+    interactions: pd.DataFrame, tmp_path: Path
+) -> None:
+    bpr = BPR(**SMALL, recency=5.0, epochs=2).fit(interactions)
+    bpr.save(tmp_path)
+    loaded = BPR.load(tmp_path)
+    assert np.array_equal(loaded.matrix.times, bpr.matrix.times)
+    again = BPR(**SMALL, recency=5.0, epochs=2).fit(loaded.matrix)
+    assert again.user_vectors.tobytes() == bpr.user_vectors.tobytes()
+    assert keras.saving.load_model(tmp_path / "model.keras").tables.users.tobytes() == (
+        bpr.user_vectors.tobytes()
+    )
+
+
+def test_numpy_numbers_are_numbers(interactions: pd.DataFrame, tmp_path: Path) -> None:
+    bpr = BPR(np.int64(4), learning_rate=np.float32(0.1), item_bias=np.bool_(False), epochs=1)
+    bpr.fit(interactions).save(tmp_path)
+    assert BPR.load(tmp_path).settings["learning_rate"] == float(np.float32(0.1))
+    with pytest.raises(ValueError, match="dim must be a whole number at least 1, not 0"):
+        BPR(np.int64(0))
+
+
+def test_before_fit_and_without_data_one_sentence_says_so(tmp_path: Path) -> None:
+    for call in (lambda bpr: bpr.score([0]), lambda bpr: bpr.save(tmp_path / "m")):
+        with pytest.raises(ValueError, match=r"not fitted: call fit\(interactions\) before"):
+            call(BPR())
+    with pytest.raises(ValueError, match="no interaction"):
+        BPR().fit(pd.DataFrame({"user_id": [], "item_id": []}))
+
+
+def linked(weights: Path, elsewhere: Path) -> None:
+    with h5py.File(weights, "a") as file:
+        del file["vars/0"]
+        file["vars/0"] = h5py.ExternalLink(str(elsewhere), "vars/0")
+
+
+def enlarged(weights: Path, elsewhere: Path) -> None:
+    with h5py.File(weights, "a") as file:
+        del file["vars/0"]
+        file.create_dataset("vars/0", (10**9, 8), "f4", chunks=(1024, 8))  # 32 GB that take no place
+
+
+@pytest.mark.parametrize("change", [linked, enlarged])
+def test_hostile_weights_are_refused_unread(
+    interactions: pd.DataFrame, tmp_path: Path, change: Callable[[Path, Path], None]
+) -> None:
+    BPR(**SMALL, epochs=1).fit(interactions).save(tmp_path / "m")
+    place, weights = tmp_path / "m" / "model.keras", tmp_path / "model.weights.h5"
+    with zipfile.ZipFile(place) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    weights.write_bytes(parts["model.weights.h5"])
+    (tmp_path / "other.h5").write_bytes(parts["model.weights.h5"])
+    change(weights, tmp_path / "other.h5")
+    with zipfile.ZipFile(place, "w") as archive:
+        for name, content in (parts | {"model.weights.h5": weights.read_bytes()}).items():
+            archive.writestr(name, content)
+    with pytest.raises(ValueError, match=r"does not hold a whole BPR model .*weights vars/0"):
+        BPR.load(tmp_path / "m")
+
+
+def test_the_classes_that_a_model_file_names_are_not_made(interactions: pd.DataFrame, tmp_path: Path) -> None:
+    """A layer of the stranger's, in the archive's configuration, and an optimizer of the stranger's."""
+    BPR(**SMALL, epochs=1).fit(interactions).save(tmp_path)
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["config.json"] = b'{"module": "os", "class_name": "system", "config": {"command": "exit 1"}}'
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    BPR.load(tmp_path)  # only the weights are read
+    saved = json.loads((tmp_path / "bpr.json").read_text("utf-8"))
+    for module, name in (("subprocess", "Popen"), ("keras.layers", "Lambda"), ("keras.optimizers", "Stolen")):
+        saved["settings"]["optimizer"] = {"module": module, "class_name": name, "config": {"args": ["true"]}}
+        (tmp_path / "bpr.json").write_text(json.dumps(saved), "utf-8")
+        with pytest.raises(ValueError, match="its optimizer is none of Keras's own"):
+            BPR.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"dim": 4}, {"no_such": 1}, {"dim": 10**9}], ids=["other size", "unknown", "terabytes"]
+)
+def test_settings_that_do_not_fit_the_weights_are_refused(
+    interactions: pd.DataFrame, tmp_path: Path, setting: dict
+) -> None:
+    BPR(**SMALL, epochs=1).fit(interactions).save(tmp_path)
+    saved = json.loads((tmp_path / "bpr.json").read_text("utf-8"))
+    saved["settings"] |= setting
+    (tmp_path / "bpr.json").write_text(json.dumps(saved), "utf-8")
+    with pytest.raises(ValueError, match="does not hold a whole BPR model"):
+        BPR.load(tmp_path)

@@ -84,7 +84,7 @@ def test_hard_takes_the_highest_of_its_uniform_candidates() -> None:
     sampler = make_sampler("hard", matrix, n_negatives=k)
     candidates = sampler.draw(np.zeros((1, n), int), np.random.default_rng(2))[0]
     frozen = np.array([9.0, 1, 2, 9, 3, 4, 5], np.float32)  # the user has items 0 and 3
-    weights = sampler.weights(tf.constant(frozen[candidates]), tf.ones((n, k))).numpy()
+    weights = sampler.negative_weights(tf.constant(frozen[candidates]), tf.ones((n, k))).numpy()
     assert weights.sum(1).tolist() == [1.0] * n
     counts = np.bincount(candidates[np.arange(n), weights.argmax(1)], minlength=N_ITEMS)
     place = np.arange(1, 6)  # the j-th lowest of 5 items is the highest of 3 draws
@@ -103,7 +103,7 @@ def test_shared_candidates_are_uniform_and_one_row_serves_a_batch(name: str) -> 
 def test_shared_weights_leave_out_positives_and_are_equal() -> None:
     sampler = make_sampler("shared", matrix_of(SEEN, N_ITEMS))
     allowed = tf.constant([[1.0, 0, 1, 1], [0, 0, 0, 0]])
-    weights = sampler.weights(tf.zeros((2, 4)), allowed).numpy()
+    weights = sampler.negative_weights(tf.zeros((2, 4)), allowed).numpy()
     assert weights == pytest.approx(np.array([[1 / 3, 0, 1 / 3, 1 / 3], [0, 0, 0, 0]]))
 
 
@@ -111,7 +111,7 @@ def test_shared_weights_leave_out_positives_and_are_equal() -> None:
 @settings(max_examples=30, deadline=None)
 def test_weighted_is_a_softmax_over_the_allowed(scores: list[float], temperature: float) -> None:
     sampler = Weighted(matrix_of(SEEN, N_ITEMS), 4, temperature)
-    weights = sampler.weights(
+    weights = sampler.negative_weights(
         tf.constant([scores, scores]), tf.constant([[1.0, 1, 0, 1], [0, 0, 0, 0]])
     ).numpy()
     powers = np.exp(np.array(scores) / temperature) * [1, 1, 0, 1]

@@ -190,3 +190,49 @@ def test_a_checkpoint_of_another_training_is_refused(interactions: pd.DataFrame,
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"not a readable checkpoint .* delete it"):
         BPR(**SMALL, epochs=1).fit(interactions, checkpoint=path)
+
+
+def test_a_checkpoint_does_not_serve_other_times(interactions: pd.DataFrame, tmp_path: Path) -> None:
+    BPR(**SMALL, recency=5.0, epochs=2).fit(interactions, checkpoint=tmp_path / "c.npz")
+    later = interactions.assign(timestamp=interactions["timestamp"].to_numpy()[::-1])
+    with pytest.raises(ValueError, match="belongs to another model, other data or other parameters"):
+        BPR(**SMALL, recency=5.0, epochs=2).fit(later, checkpoint=tmp_path / "c.npz")
+
+
+@pytest.mark.parametrize("how", ["pickled", "larger", "other type", "missing"])
+def test_a_hostile_checkpoint_is_refused_unread(interactions: pd.DataFrame, tmp_path: Path, how: str) -> None:
+    path = tmp_path / "c.npz"
+    BPR(**SMALL, epochs=1).fit(interactions, checkpoint=path)
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    if how == "pickled":
+        arrays["tables_0"] = np.array([Touch(tmp_path / "run")], dtype=object)
+    elif how == "larger":
+        arrays["tables_0"] = np.tile(arrays["tables_0"], (2, 1))
+    elif how == "other type":
+        arrays["tables_0"] = arrays["tables_0"].astype(np.float64)
+    else:
+        del arrays["best_2"]
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match=r"is not a readable checkpoint .*: delete it to start again"):
+        BPR(**SMALL, epochs=2).fit(interactions, checkpoint=path)
+    assert not (tmp_path / "run").exists()
+
+
+class Touch:
+    """What a stranger pickles: unpickling it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.path,)
+
+
+def test_the_callback_sees_every_epoch_and_what_would_be_kept(interactions: pd.DataFrame) -> None:
+    seen: list[tuple] = []
+    bpr = BPR(**SMALL, epochs=3).fit(interactions, callback=lambda *told: seen.append(told))
+    assert [(epoch, row["epoch"]) for epoch, _, row in seen] == [(1, 1), (2, 2), (3, 3)]
+    last = seen[-1][1]
+    assert np.array_equal(last.users, bpr.user_vectors) and np.array_equal(last.biases, bpr.item_biases)
+    assert seen[0][2]["loss"] == bpr.history["loss"][0]

@@ -35,6 +35,7 @@ from bpr_helpers.bpr import BPR
 from bpr_helpers.course.parameters import defaults
 from bpr_helpers.course.paths import repository_root, resolve
 from bpr_helpers.course.series import BUILD, READS
+from bpr_helpers.files import memory
 from bpr_helpers.movielens import MOVIELENS
 
 PACKAGES = ("bpr-helpers", "tensorflow", "keras", "numpy", "pandas", "scipy", "pyarrow")
@@ -59,7 +60,7 @@ def _read_frame(path: Path) -> pd.DataFrame:
     """Read a table, unless it claims to be larger than the memory: a few bytes can stand for terabytes."""
     try:
         shape = pq.read_metadata(path)
-        if shape.num_rows * shape.num_columns * 8 > _memory():
+        if shape.num_rows * shape.num_columns * 8 > memory():
             raise UntrustedError(
                 f"{path} claims {shape.num_rows} rows, more than this machine's memory holds: it is not read."
             )
@@ -74,14 +75,6 @@ def _read_model(path: Path) -> BPR:
         return BPR.load(path)
     except (TypeError, KeyError, IndexError, AttributeError) as error:  # whole, and not what `save` writes
         raise ValueError(f"{path} does not hold a BPR model as a run writes it ({error}).") from error
-
-
-def _memory() -> float:
-    """Give the bytes of this machine's memory, where it tells them."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows
-        return float("inf")
 
 
 # All that an output can be. A manifest names one of these, and nothing that it names is imported.

@@ -361,10 +361,10 @@ def test_a_manifest_that_breaks_its_reader_is_told(written, content):
 def test_a_table_that_claims_more_than_the_memory_is_not_read(run, monkeypatch):
     """A hundred thousand equal rows take a few hundred bytes on the disk; a trillion hardly more."""
     run.write(FIRST, {"interactions": pd.DataFrame({"user_id": [1] * 10**5})}, defaults(FIRST))
-    monkeypatch.setattr(run_folder, "_memory", lambda: 10**5 * 8 - 1)
+    monkeypatch.setattr(run_folder, "memory", lambda: 10**5 * 8 - 1)
     with pytest.raises(ValueError, match="claims 100000 rows, more than this machine"):
         run.read(FIRST)["interactions"]
-    monkeypatch.setattr(run_folder, "_memory", lambda: 10**5 * 8)
+    monkeypatch.setattr(run_folder, "memory", lambda: 10**5 * 8)
     assert len(run.read(FIRST)["interactions"]) == 10**5
 
 
@@ -437,7 +437,7 @@ def hold_a_list(folder: Path, _: Path) -> None:
 
 @pytest.mark.parametrize(
     "harm",
-    [claim, unpickle, name_a_class, name_an_optimizer, set_more, hold_a_list],
+    [claim, unpickle, name_an_optimizer, set_more, hold_a_list],
     ids=lambda f: f.__name__,
 )
 def test_a_model_that_means_harm_is_refused(written, model, tmp_path, harm):
@@ -449,6 +449,15 @@ def test_a_model_that_means_harm_is_refused(written, model, tmp_path, harm):
     output = {"type": "BPR", "sha256": fingerprint(folder)}
     with pytest.raises(ValueError, match=r"BPR"):
         forge(written, lambda m: m["outputs"].update(model=output))["model"]
+    assert not proof.exists()
+
+
+def test_what_a_keras_archive_says_of_classes_is_not_followed(written, model, tmp_path):
+    proof, folder = tmp_path / "proof", written.path / FIRST / "model"
+    shutil.copytree(model, folder)
+    name_a_class(folder, proof)
+    output = {"type": "BPR", "sha256": fingerprint(folder)}
+    assert isinstance(forge(written, lambda m: m["outputs"].update(model=output))["model"], BPR)
     assert not proof.exists()
 
 
