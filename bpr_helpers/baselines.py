@@ -63,7 +63,9 @@ class ItemKNN:
     k : int >= 1, the neighbours kept per item; fewer blur less, more cover more
     shrink : float >= 0, added to the denominator, so that similarities resting on few users stay small
 
-    Source: Deshpande and Karypis (2004), Item-based top-N recommendation algorithms; the shrinkage as in
+    References
+    ----------
+    Deshpande and Karypis (2004), Item-based top-N recommendation algorithms; the shrinkage as in
     Bell and Koren (2007).
     """
 
@@ -111,7 +113,9 @@ class EASE:
     ----------
     l2 : float > 0, strength of the L2 on the weights
 
-    Source: Steck (2019), Embarrassingly shallow autoencoders for sparse data, equation 8.
+    References
+    ----------
+    Steck (2019), Embarrassingly shallow autoencoders for sparse data, equation 8.
     """
 
     matrix: InteractionMatrix
@@ -153,7 +157,9 @@ class IALS:
     init_scale : float > 0, standard deviation of the initial vectors' length
     seed : int, of the initial vectors
 
-    Source: Hu, Koren and Volinsky (2008); L2 and tuning as in Rendle et al. (2022), Revisiting the
+    References
+    ----------
+    Hu, Koren and Volinsky (2008); L2 and tuning as in Rendle et al. (2022), Revisiting the
     performance of iALS on item recommendation benchmarks, equation 7.
     """
 

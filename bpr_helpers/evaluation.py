@@ -85,7 +85,17 @@ def evaluate(
         No test user is known, a column is missing, a cut-off or the candidates make no sense, or a score is
         not finite.
 
-    Sources: Krichene and Rendle (2020), On sampled metrics for item recommendation, for what sampling does.
+    References
+    ----------
+    Krichene and Rendle (2020), On sampled metrics for item recommendation, for what sampling does.
+
+    Examples
+    --------
+    >>> from bpr_helpers import Popularity, split_leave_last, synthetic_interactions
+    >>> split = split_leave_last(synthetic_interactions(50, 40, 600))
+    >>> found = evaluate(Popularity().fit(split.train), split.test, ks=10)
+    >>> found.summary().index.to_list()
+    ['ndcg@10', 'recall@10', 'precision@10', 'hit@10', 'map@10', 'mrr@10', 'auc']
     """
     ks = _checked_cut_offs(ks)
     kind, n_candidates = _checked_candidates(candidates)

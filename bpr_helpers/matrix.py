@@ -72,6 +72,13 @@ class InteractionMatrix:
         ValueError
             A column or an id is missing, a time is no time, an id is unknown and `unknown` is "raise", or not
             one of the users, or of the items, is known.
+
+        Examples
+        --------
+        >>> rows = pd.DataFrame({"user_id": ["bo", "al", "bo"], "item_id": [7, 7, 9]})
+        >>> matrix = InteractionMatrix.from_frame(rows)
+        >>> matrix.user_ids.tolist(), matrix.csr.toarray().tolist()
+        (['al', 'bo'], [[1.0, 0.0], [1.0, 1.0]])
         """
         if unknown not in ("raise", "drop"):
             raise ValueError(f'unknown is {unknown!r}: choose "raise" or "drop".')

@@ -30,7 +30,14 @@ def recall(ranks: ArrayLike, k: int) -> Floats:
     -------
     array (...), between 0 and 1
 
-    Source: Manning, Raghavan and Schütze (2008), Introduction to Information Retrieval, section 8.4.
+    References
+    ----------
+    Manning, Raghavan and Schütze (2008), Introduction to Information Retrieval, section 8.4.
+
+    Examples
+    --------
+    >>> recall([[1, 12, np.inf]], 10).round(3).tolist()
+    [0.333]
     """
     ranks = np.asarray(ranks, np.float64)
     return _divide((ranks <= k).sum(-1), _n_relevant(ranks))
@@ -41,7 +48,14 @@ def precision(ranks: ArrayLike, k: int) -> Floats:
 
     Parameters and Returns as in `recall`.
 
-    Source: Manning, Raghavan and Schütze (2008), section 8.4.
+    References
+    ----------
+    Manning, Raghavan and Schütze (2008), section 8.4.
+
+    Examples
+    --------
+    >>> precision([[1, 12, np.inf]], 10).tolist()
+    [0.1]
     """
     ranks = np.asarray(ranks, np.float64)
     return _where_relevant((ranks <= k).sum(-1) / k, ranks)
@@ -52,7 +66,9 @@ def hit(ranks: ArrayLike, k: int) -> Floats:
 
     Parameters and Returns as in `recall`.
 
-    Source: Deshpande and Karypis (2004), Item-based top-N recommendation algorithms, section 6.1.
+    References
+    ----------
+    Deshpande and Karypis (2004), Item-based top-N recommendation algorithms, section 6.1.
     """
     ranks = np.asarray(ranks, np.float64)
     return _where_relevant((ranks <= k).any(-1), ranks)
@@ -64,8 +80,15 @@ def ndcg(ranks: ArrayLike, k: int) -> Floats:
     The ideal list is cut at k too: it holds min(k, number of relevant items) hits at its top.
     Parameters and Returns as in `recall`.
 
-    Source: Järvelin and Kekäläinen (2002), Cumulated gain-based evaluation of IR techniques, with the
+    References
+    ----------
+    Järvelin and Kekäläinen (2002), Cumulated gain-based evaluation of IR techniques, with the
     discount 1 / log2(rank + 1) and binary gains.
+
+    Examples
+    --------
+    >>> ndcg([[1, 3]], 3).round(3).tolist()  # two relevant items, at ranks 1 and 3
+    [0.92]
     """
     ranks = np.asarray(ranks, np.float64)
     gains = np.where(ranks <= k, 1 / np.log2(ranks + 1), 0)
@@ -79,7 +102,9 @@ def average_precision(ranks: ArrayLike, k: int) -> Floats:
     The divisor is the number of relevant items, as in trec_eval and ranx; dividing by min(k, that
     number) gives other, larger values under the same name. Parameters and Returns as in `recall`.
 
-    Source: Manning, Raghavan and Schütze (2008), section 8.4.
+    References
+    ----------
+    Manning, Raghavan and Schütze (2008), section 8.4.
     """
     ranks = np.sort(np.asarray(ranks, np.float64), axis=-1)  # nan goes last, inf before it
     nth_hit = np.arange(1, ranks.shape[-1] + 1)
@@ -91,7 +116,9 @@ def reciprocal_rank(ranks: ArrayLike, k: int) -> Floats:
 
     Parameters and Returns as in `recall`.
 
-    Source: Voorhees (1999), The TREC-8 question answering track report.
+    References
+    ----------
+    Voorhees (1999), The TREC-8 question answering track report.
     """
     ranks = np.asarray(ranks, np.float64)
     return _where_relevant(np.where(ranks <= k, 1 / ranks, 0).max(-1, initial=0), ranks)
@@ -113,7 +140,9 @@ def auc(higher: ArrayLike, equal: ArrayLike, n_candidates: ArrayLike) -> Floats:
     -------
     array (...), between 0 and 1; nan where there is no pair
 
-    Source: Rendle et al. (2009), BPR, section 3.1; ties as in Mann and Whitney (1947).
+    References
+    ----------
+    Rendle et al. (2009), BPR, section 3.1; ties as in Mann and Whitney (1947).
     """
     above = np.asarray(higher, np.float64) + np.asarray(equal, np.float64) / 2
     m = _n_relevant(above)
@@ -133,7 +162,9 @@ def catalogue_coverage(lists: ArrayLike, n_items: int) -> float:
     -------
     float between 0 and 1
 
-    Source: Ge, Delgado-Battenfeld and Jannach (2010), Beyond accuracy, section 3.
+    References
+    ----------
+    Ge, Delgado-Battenfeld and Jannach (2010), Beyond accuracy, section 3.
     """
     return float((_exposure(lists, n_items) > 0).mean())
 
@@ -149,7 +180,9 @@ def gini(lists: ArrayLike, n_items: int) -> float:
     -------
     float between 0 and 1; nan for one item or no recommendation
 
-    Source: Fleder and Hosanagar (2009), Blockbuster culture's next rise or fall; Shani and Gunawardana
+    References
+    ----------
+    Fleder and Hosanagar (2009), Blockbuster culture's next rise or fall; Shani and Gunawardana
     (2011), Evaluating recommendation systems, section 8.3.3, for the divisor n - 1.
     """
     exposure = np.sort(_exposure(lists, n_items))
@@ -172,7 +205,9 @@ def novelty(lists: ArrayLike, popularity: ArrayLike, n_users: int) -> Floats:
     -------
     array (n_users,), bits, at least 0; nan for an empty list
 
-    Source: Zhou et al. (2010), Solving the apparent diversity-accuracy dilemma; Vargas and Castells (2011).
+    References
+    ----------
+    Zhou et al. (2010), Solving the apparent diversity-accuracy dilemma; Vargas and Castells (2011).
     """
     return _list_mean(lists, -np.log2(np.maximum(np.asarray(popularity, np.float64), 1) / n_users))
 
@@ -189,7 +224,9 @@ def mean_popularity(lists: ArrayLike, popularity: ArrayLike) -> Floats:
     -------
     array (n_users,), interactions; nan for an empty list
 
-    Source: Yin et al. (2012), Challenging the long tail recommendation, section 5.2.
+    References
+    ----------
+    Yin et al. (2012), Challenging the long tail recommendation, section 5.2.
     """
     return _list_mean(lists, np.asarray(popularity, np.float64))
 
@@ -209,7 +246,9 @@ def intra_list_distance(lists: ArrayLike, vectors: Any) -> Floats:
     -------
     array (n_users,), between 0 and 2; nan for a list of fewer than two items
 
-    Source: Ziegler et al. (2005), Improving recommendation lists through topic diversification, section 3;
+    References
+    ----------
+    Ziegler et al. (2005), Improving recommendation lists through topic diversification, section 3;
     Zhang and Hurley (2008) for the distance.
     """
     from scipy import sparse

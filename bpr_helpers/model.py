@@ -139,7 +139,11 @@ def negative_scores(user: tf.Tensor, negative: tf.Tensor, bias: tf.Tensor) -> tf
 def bpr_loss(positive_scores: tf.Tensor, negative_scores: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Sum over triples of -weight * log sigmoid(x_ui - x_uj): (b,), (b, k), (b, k) -> scalar.
 
-    Written as softplus(x_uj - x_ui), which does not overflow. Source: Rendle et al. 2009, section 4.
+    Written as softplus(x_uj - x_ui), which does not overflow.
+
+    References
+    ----------
+    Rendle et al. (2009), BPR: Bayesian Personalized Ranking from Implicit Feedback, section 4.
     """
     return tf.reduce_sum(weights * tf.nn.softplus(negative_scores - positive_scores[:, None]))
 

@@ -56,6 +56,12 @@ def k_core(interactions: pd.DataFrame, *, user_k: int = 6, item_k: int = 6) -> K
     References
     ----------
     Seidman (1983), Network structure and minimum degree, Social Networks 5: the k-core of a graph.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"user_id": [1, 1, 2, 2, 3], "item_id": [7, 8, 7, 8, 9]})
+    >>> k_core(rows, user_k=2, item_k=2).interactions["user_id"].tolist()
+    [1, 1, 2, 2]
     """
     _check_threshold("user_k", user_k)
     _check_threshold("item_k", item_k)

@@ -3,6 +3,16 @@
 A list never contains a seen item, and equal scores are ordered by one fixed seeded permutation of the
 items: a model with constant scores ranks like chance, in whatever order the items are stored. Scores are
 asked for in blocks of users, so that memory stays bounded.
+
+`in_order` is that order in its plainest form. What ranks many users at once takes shorter ways to the same
+places, and is tested against it.
+
+Sizes, as the comments on shapes name them:
+
+    b        users in a block
+    n        relevant items: test interactions of known users
+    n_items  items of the catalogue: the width of a row of scores
+    k        cut-off
 """
 
 from __future__ import annotations
@@ -144,8 +154,10 @@ def sampled_ranks(
     -------
     Ranks, one entry per relevant item: rank 1 is the top of n + 1
 
-    Source: Efraimidis and Spirakis (2006): the n smallest of exponential numbers divided by the weights are
-    weighted draws without replacement.
+    References
+    ----------
+    Efraimidis and Spirakis (2006), Weighted random sampling with a reservoir: the n smallest of exponential
+    numbers divided by the weights are weighted draws without replacement.
     """
     priority = tie_priority(seen.n_items, seed)
     weights = np.ones(seen.n_items) if weights is None else np.asarray(weights, np.float64)
@@ -178,6 +190,27 @@ def top_k(
     parts = [users[start : start + size] for start in range(0, len(users), size)]
     lists = [_top_k_block(np.asarray(score(part)), seen, part, k, priority) for part in parts]
     return np.concatenate(lists) if lists else np.empty((0, k), np.int64)
+
+
+def in_order(values: NDArray[Any], codes: Codes, priority: Codes) -> Codes:
+    """Put items in the order of every list: the highest value first, ties by their place in the permutation.
+
+    Parameters
+    ----------
+    values : array (n_items,), scores or what else is to be high
+    codes : int array (m,), the items to order
+    priority : int array (n_items,), as `tie_priority` gives it
+
+    Returns
+    -------
+    int array (m,), the codes in order
+
+    Examples
+    --------
+    >>> in_order(np.array([0.5, 0.9, 0.5]), np.array([0, 1, 2]), priority=np.array([2, 0, 1])).tolist()
+    [1, 2, 0]
+    """
+    return codes[np.lexsort((priority[codes], -values[codes]))]
 
 
 def tie_priority(n_items: int, seed: int = 0) -> Codes:
@@ -262,17 +295,18 @@ def _bar(n_users: int, progress: bool) -> Any:
 def _rank_block(
     scores: NDArray[np.float32], seen: InteractionMatrix, block: _Block, priority: Codes
 ) -> Ranks:
-    ascending = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy
+    """Ranks by counting: sort each row once, and find every relevant item in it by binary search."""
+    ascending = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy; seen items are -inf
     n_candidates = seen.n_items - np.diff(seen.csr.indptr)[block.users]  # (b,)
     ascending.sort(axis=1)
     _check_finite(ascending, n_candidates)
-    ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)
-    rows, items = block.rows[ranked], block.items[ranked]
+    ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)  # (n,)
+    rows, items = block.rows[ranked], block.items[ranked]  # (n_ranked,), as all below
     values = scores[rows, items]
     below = _count_in_rows(ascending, rows, values, np.less)
-    equal = _count_equal(ascending, rows, values, below)
+    equal = _count_equal(ascending, rows, values, below)  # others with the same score
     higher = seen.n_items - below - equal - 1
-    ahead = _ties_ahead(scores, seen, block.users, rows, items, equal, priority)
+    ahead = _ties_ahead(scores, seen, block.users, rows, items, equal, priority)  # of the equal ones
     return _spread(ranked, higher + ahead + 1, higher, equal, n_candidates[block.rows])
 
 
@@ -281,12 +315,12 @@ def _rank_top(
 ) -> Ranks:
     """Ranks within the first k places: what stands further down gets inf, and nothing is sorted."""
     hidden = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy
-    ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)
-    values = scores[block.rows, block.items]
-    near = np.flatnonzero(ranked & (values >= _bound_of_top(hidden, k)[block.rows]))
+    ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)  # (n,)
+    values = scores[block.rows, block.items]  # (n,); of an unknown item nonsense, which is not ranked
+    near = np.flatnonzero(ranked & (values >= _bound_of_top(hidden, k)[block.rows]))  # the few that can count
     rank = np.full(len(ranked), np.inf)
     for j in near:
-        row = hidden[block.rows[j]]
+        row = hidden[block.rows[j]]  # (n_items,)
         tied = np.flatnonzero(row == values[j])
         ahead = np.count_nonzero(priority[tied] < priority[block.items[j]])
         rank[j] = 1 + np.count_nonzero(row > values[j]) + ahead
@@ -299,10 +333,10 @@ def _bound_of_top(hidden: NDArray[np.float32], k: int) -> NDArray[np.float32]:
     n = hidden.shape[1]
     if n < k:
         return np.full(len(hidden), -np.inf, np.float32)
-    size = max(1, n // (32 * k))
+    size = max(1, n // (32 * k))  # items in a group: some 32 k groups are few to sort and tight enough
     n_groups = n // size
-    grouped = hidden[:, : size * n_groups].reshape(len(hidden), size, n_groups).max(axis=1)
-    maxima = np.hstack([grouped, hidden[:, size * n_groups :]])
+    grouped = hidden[:, : size * n_groups].reshape(len(hidden), size, n_groups).max(axis=1)  # (b, n_groups)
+    maxima = np.hstack([grouped, hidden[:, size * n_groups :]])  # the rest is in groups of one
     maxima.partition(maxima.shape[1] - k, axis=1)
     if not (maxima[:, -k:] < np.inf).all():  # nan, too
         raise ValueError(NOT_FINITE)
@@ -395,8 +429,8 @@ def _top_k_block(
     lists = np.full((len(users), k), -1)
     for row, threshold, best in zip(hidden, thresholds, lists, strict=True):
         candidates = np.flatnonzero((row >= threshold) & (row > -np.inf))
-        order = np.lexsort((priority[candidates], -row[candidates]))[:k]
-        best[: len(order)] = candidates[order]
+        first = in_order(row, candidates, priority)[:k]
+        best[: len(first)] = first
     return lists
 
 
@@ -429,16 +463,16 @@ def _rank_sampled(
     priority: Codes,
     seed: int,
 ) -> Ranks:
-    unseen = _hide_seen(scores, seen, block.users)
+    unseen = _hide_seen(scores, seen, block.users)  # (b, n_items)
     _check_finite(np.sort(unseen, axis=1), seen.n_items - np.diff(seen.csr.indptr)[block.users])
     ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)
     rows, items = block.rows[ranked], block.items[ranked]
-    forbidden = np.isneginf(unseen)
+    forbidden = np.isneginf(unseen)  # (b, n_items): seen, or a test item of the user
     forbidden[rows, items] = True
     rng = np.random.default_rng([seed, int(block.users[0])])
-    drawn, allowed = _draw_candidates(forbidden[rows], weights, n, rng)
+    drawn, allowed = _draw_candidates(forbidden[rows], weights, n, rng)  # (n_ranked, n candidates) both
     value, other = scores[rows, items][:, None], scores[rows[:, None], drawn]
-    higher = ((other > value) & allowed).sum(1)
+    higher = ((other > value) & allowed).sum(1)  # (n_ranked,)
     tied = (other == value) & allowed
     ahead = (tied & (priority[drawn] < priority[items][:, None])).sum(1)
     lengths = np.ones(len(ranked))

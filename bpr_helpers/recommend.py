@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bpr_helpers.baselines import EASE, ItemKNN
 from bpr_helpers.matrix import InteractionMatrix, Recommender, same_kind
-from bpr_helpers.ranking import tie_priority, top_k
+from bpr_helpers.ranking import in_order, tie_priority, top_k
 
 
 def recommend(
@@ -236,8 +236,7 @@ def _likeness(recommender: Recommender, item: int) -> NDArray[np.float32]:
 
 def _highest(values: NDArray[np.float32], codes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """The n codes of highest value, ties in the order of the seeded permutation."""
-    order = np.lexsort((tie_priority(len(values))[codes], -values[codes]))
-    return codes[order[: _checked_length(n)]]
+    return in_order(values, codes, tie_priority(len(values)))[: _checked_length(n)]
 
 
 def _table(

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pandas as pd
 
-from bpr_helpers.matrix import BLOCK, Codes, Floats
+from bpr_helpers.matrix import BLOCK, Codes, Floats, same_kind
 
 
 class HasPerUser(Protocol):
@@ -40,7 +40,15 @@ def mean_interval(per_user: pd.DataFrame, *, n_resamples: int = 2000, seed: int 
     -------
     DataFrame, a row per column of per_user: mean, low, high
 
-    Source: Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13.
+    References
+    ----------
+    Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13.
+
+    Examples
+    --------
+    >>> per_user = pd.DataFrame({"recall@10": [0.0, 1.0, 1.0, 0.0]})
+    >>> mean_interval(per_user).loc["recall@10", "mean"].item()
+    0.5
     """
     values = per_user.to_numpy(np.float64)
     table = pd.DataFrame({"mean": per_user.mean(), "low": np.nan, "high": np.nan}, index=per_user.columns)
@@ -124,8 +132,17 @@ def compare(
     ValueError
         There is no such metric, or fewer than two users have it in both.
 
-    Sources: Efron and Tibshirani (1993), chapters 13 and 15; Smucker, Allan and Carterette (2007), A
+    References
+    ----------
+    Efron and Tibshirani (1993), chapters 13 and 15; Smucker, Allan and Carterette (2007), A
     comparison of statistical significance tests for information retrieval evaluation.
+
+    Examples
+    --------
+    >>> a = pd.DataFrame({"ndcg@10": [0.3, 0.5, 0.1, 0.4]}, index=pd.RangeIndex(4, name="user_id"))
+    >>> found = compare(a + 0.1, a)
+    >>> found.n_users, round(found.difference, 3)
+    (4, 0.1)
     """
     from scipy.stats import monte_carlo_test
 
@@ -191,7 +208,14 @@ def holm(p_values: Floats) -> Floats:
     -------
     array (m,), adjusted p-values in the order given
 
-    Source: Holm (1979), A simple sequentially rejective multiple test procedure.
+    References
+    ----------
+    Holm (1979), A simple sequentially rejective multiple test procedure.
+
+    Examples
+    --------
+    >>> holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()
+    [0.03, 0.06, 0.06]
     """
     order = np.argsort(p_values)
     adjusted = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
@@ -232,7 +256,8 @@ def _paired(evaluation_a: PerUser, evaluation_b: PerUser, metric: str) -> pd.Dat
     for table in both.values():
         if metric not in table:
             raise ValueError(f"There is no metric {metric!r}: choose one of {', '.join(map(str, table))}.")
-    columns = {name: table[metric] for name, table in both.items()}
+    users = same_kind(both["b"].index.to_series(), both["a"].index)  # 1, 1.0 and "1" are one user
+    columns = {"a": both["a"][metric], "b": both["b"][metric].set_axis(pd.Index(users))}
     pairs = pd.concat(columns, axis=1, join="inner").dropna()
     if len(pairs) < 2:
         raise ValueError(f"{len(pairs)} users have {metric} in both evaluations: a comparison needs two.")

@@ -59,6 +59,13 @@ def split_per_user(
     ------
     ValueError
         A column, an id or a time is missing, or an argument is out of its range.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"user_id": [1, 1, 1, 2], "item_id": [7, 8, 9, 7], "timestamp": [3, 1, 2, 5]})
+    >>> split = split_per_user(rows, test_fraction=0.3)
+    >>> split.train["item_id"].tolist(), split.test["item_id"].tolist()
+    ([8, 9, 7], [7])
     """
     test_share, valid_share = _share("test_fraction", test_fraction), _share("valid_fraction", valid_fraction)
 
@@ -88,6 +95,12 @@ def split_leave_last(
     ------
     ValueError
         A column, an id or a time is missing, or an argument is out of its range.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"user_id": [1, 1, 1, 2], "item_id": [7, 8, 9, 7], "timestamp": [3, 1, 2, 5]})
+    >>> split_leave_last(rows).test["item_id"].tolist()
+    [7]
     """
     for name, n, lowest in (("n_test", n_test, 1), ("n_valid", n_valid, 0)):
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < lowest:
@@ -120,6 +133,12 @@ def split_global_time(
     ValueError
         A column, an id or a time is missing, an argument is out of its range, or all rows that are to be
         cut share one time.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"user_id": [1, 1, 1, 2], "item_id": [7, 8, 9, 7], "timestamp": [3, 1, 2, 5]})
+    >>> split_global_time(rows, test_fraction=0.25).test["user_id"].tolist()
+    [2]
     """
     test_share, valid_share = _share("test_fraction", test_fraction), _share("valid_fraction", valid_fraction)
     users, times = row_codes(id_column(interactions, "user_id")), times_of(interactions)
@@ -189,6 +208,12 @@ def split_report(split: Split) -> pd.DataFrame:
             averaged over its rows: what the model knows of the future. Without a column timestamp, this and
             tied_users are nan
         unknown_user_rows, unknown_item_rows : rows whose user (item) has no row in train
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"user_id": [1, 1, 1, 2], "item_id": [7, 8, 9, 7], "timestamp": [3, 1, 2, 5]})
+    >>> split_report(split_leave_last(rows)).loc["test", "users_missing"].item()
+    1
     """
     parts = [split.train, split.valid, split.test]
     part = np.repeat(np.arange(len(parts)), [len(p) for p in parts])

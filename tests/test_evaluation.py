@@ -7,6 +7,7 @@ from fixed_scores import N_ITEMS, N_USERS, Fixed, matrix_of, pairs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bpr_helpers import Popularity
 from bpr_helpers.evaluation import (
     Evaluation,
     activity_groups,
@@ -65,6 +66,7 @@ def test_unknown_and_seen_items_stay_relevant_and_are_counted():
         "interactions_of_unknown_users": 2,
         "interactions_with_unknown_items": 2,
         "interactions_seen_before": 1,
+        "lists_shorter_than_k": 0,
     }
     assert found.per_user["recall@3"].tolist() == pytest.approx([1 / 3, 0])
     assert found.per_user.loc[0, "ndcg@3"] == pytest.approx(1 / (1 + 1 / np.log2(3) + 1 / 2))
@@ -203,3 +205,48 @@ def test_any_small_case_is_bounded_and_counts_every_test_item(n_users, n_items, 
     assert found.counts["users"] == test["user_id"].nunique() and len(found.ranks) == len(test)
     assert found.per_user.drop(columns="auc").notna().all(axis=None)
     assert ((found.per_user.fillna(0) >= 0) & (found.per_user.fillna(0) <= 1 + 1e-12)).all(axis=None)
+
+
+def test_lists_shorter_than_the_cut_off_are_counted_and_told():
+    seen = matrix_of([(0, i) for i in range(N_ITEMS - 5)])  # five candidates are left
+    with pytest.warns(UserWarning, match="1 of 1 test items are ranked in lists of fewer than 10 items"):
+        found = evaluate(Fixed(np.zeros((N_USERS, N_ITEMS)), seen), pairs([(0, N_ITEMS - 1)]), ks=10)
+    assert found.counts["lists_shorter_than_k"] == 1 and found.per_user.loc[0, "recall@10"] == 1
+
+
+def test_candidates_that_do_not_exist_are_counted_and_told():
+    seen = matrix_of([(0, i) for i in range(N_ITEMS - 5)])
+    with pytest.warns(UserWarning, match="fewer than 9 candidates, all that there are"):
+        found = evaluate(
+            Fixed(np.zeros((N_USERS, N_ITEMS)), seen),
+            pairs([(0, N_ITEMS - 1)]),
+            ks=2,
+            candidates=("uniform", 9),
+        )
+    assert found.counts["candidates_missing"] == 5
+
+
+def test_one_cut_off_needs_no_list(data):
+    _, test, seen = data
+    scores = np.random.default_rng(0).random((N_USERS, N_ITEMS))
+    one, listed = (evaluate(Fixed(scores, seen), test, ks=ks) for ks in (5, (5,)))
+    pd.testing.assert_frame_equal(one.per_user, listed.per_user)
+
+
+def test_a_test_part_of_another_type_is_the_same_test_part(data):
+    _, test, seen = data
+    model = Fixed(np.random.default_rng(0).random((N_USERS, N_ITEMS)), seen)
+    expected = evaluate(model, test)
+    for kind in ("float", "str", "category"):
+        found = evaluate(model, test.astype(kind))
+        pd.testing.assert_frame_equal(found.per_user, expected.per_user)
+    with pytest.raises(ValueError, match="No test item is known: 0 of"):
+        evaluate(model, test.assign(item_id="song " + test["item_id"].astype(str)))
+
+
+def test_what_cannot_be_evaluated_is_told(data):
+    _, test, seen = data
+    with pytest.raises(ValueError, match="Popularity is not fitted: call fit before evaluate"):
+        evaluate(Popularity(), test)
+    with pytest.raises(ValueError, match="The test part has no rows"):
+        evaluate(Fixed(np.zeros((N_USERS, N_ITEMS)), seen), test.head(0))

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import LabelEncoder
 
-from bpr_helpers.matrix import InteractionMatrix, as_matrix, row_codes, same_kind
+from bpr_helpers.matrix import InteractionMatrix, as_matrix, meet, row_codes, same_kind, times_of
 
 IDS = st.one_of(
     st.lists(st.tuples(st.integers(-5, 5), st.integers(-(2**62), 2**62)), max_size=30),
@@ -177,3 +179,72 @@ def test_what_has_another_meaning_stays(ids: list, like: list, written: list) ->
     found = same_kind(pd.Series(ids, index=range(5, 5 + len(ids)), name="x"), np.array(like, dtype=object))
     assert found.tolist() == written and [type(v) for v in found.tolist()] == [type(v) for v in written]
     assert found.name == "x" and found.index[0] == 5
+
+
+WRITTEN: dict[str, Callable[[pd.Series], pd.Series]] = {
+    "int64": lambda ids: ids,
+    "int32": lambda ids: ids.astype(np.int32),
+    "uint16": lambda ids: ids.astype(np.uint16),
+    "nullable": lambda ids: ids.astype("Int64"),
+    "float": lambda ids: ids.astype(float),
+    "text": lambda ids: ids.astype("str"),
+    "objects": lambda ids: ids.astype(object),
+    "categories": lambda ids: ids.astype("str").astype("category"),
+}
+
+
+@unhurried
+@given(
+    st.lists(st.integers(0, 60_000), min_size=1, max_size=20, unique=True),
+    st.sampled_from(sorted(WRITTEN)),
+    st.sampled_from(sorted(WRITTEN)),
+)
+def test_ids_that_mean_the_same_meet_whatever_their_type(ids: list, one: str, other: str) -> None:
+    known = frame([(i, i) for i in ids]).assign(user_id=lambda rows: WRITTEN[one](rows["user_id"]))
+    asked = frame([(i, i) for i in ids]).assign(user_id=lambda rows: WRITTEN[other](rows["user_id"]))
+    matrix = InteractionMatrix.from_frame(known)
+    assert (InteractionMatrix.from_frame(asked, like=matrix).csr != matrix.csr).nnz == 0
+    assert sorted(matrix.user_codes(asked["user_id"])) == list(range(len(ids)))
+
+
+def test_an_id_of_another_kind_stays_what_it_is() -> None:
+    found = same_kind(pd.Series(["1", "A5", "01"]), np.array([1, 2]))
+    assert found.tolist() == [1, "A5", "01"]
+    assert same_kind(pd.Series([1.0, 2.5]), np.array(["1", "2"])).tolist()[0] == "1"
+
+
+def test_ids_of_which_none_meets_are_refused_with_both_types() -> None:
+    with pytest.raises(ValueError, match=r"No test user is known: 0 of 2 match; they are text, such as 'a'"):
+        meet(pd.Series(["a", "b"]), np.array([1, 2]), "test user")
+
+
+@unhurried
+@given(
+    st.lists(st.integers(1, 2 * 10**9), min_size=2, max_size=12),
+    st.sampled_from(["whole", "halves", "datetime", "zone", "objects", "ISO text"]),
+)
+def test_times_of_every_type_keep_their_order(seconds: list, kind: str) -> None:
+    moments = pd.to_datetime(pd.Series(seconds), unit="s")
+    column = {
+        "whole": pd.Series(seconds),
+        "halves": pd.Series(seconds) / 2,
+        "datetime": moments,
+        "zone": moments.dt.tz_localize("UTC").dt.tz_convert("Asia/Seoul"),
+        "objects": moments.astype(object),
+        "ISO text": moments.dt.strftime("%Y-%m-%dT%H:%M:%S"),
+    }[kind]
+    rows = pd.DataFrame({"user_id": 1, "item_id": range(len(seconds)), "timestamp": column})
+    expected = np.unique(seconds, return_inverse=True)[1].tolist()
+    assert np.unique(times_of(rows), return_inverse=True)[1].tolist() == expected
+    assert np.unique(InteractionMatrix.from_frame(rows).times, return_inverse=True)[1].tolist() == expected
+
+
+def test_fractions_of_a_second_are_not_ties() -> None:
+    rows = pd.DataFrame({"user_id": 1, "item_id": range(4), "timestamp": [0.1, 0.2, 0.3, 0.4]})
+    assert InteractionMatrix.from_frame(rows).times.tolist() == [0.1, 0.2, 0.3, 0.4]
+
+
+@pytest.mark.parametrize("bad", [[True, False], ["soon", "later"], [None, 3]])
+def test_what_is_no_time_gets_a_sentence(bad: list) -> None:
+    with pytest.raises(ValueError, match=r"Column timestamp (holds .*, not times|has no time in row 0)"):
+        times_of(pd.DataFrame({"timestamp": bad}))

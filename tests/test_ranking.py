@@ -10,7 +10,7 @@ from scipy import stats
 from bpr_helpers import ranking
 from bpr_helpers.evaluation import evaluate
 from bpr_helpers.matrix import InteractionMatrix
-from bpr_helpers.ranking import full_ranks, mean_ndcg, sampled_ranks, tie_priority, top_k
+from bpr_helpers.ranking import full_ranks, in_order, mean_ndcg, sampled_ranks, tie_priority, top_k
 
 
 def codes(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -20,7 +20,15 @@ def codes(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 def naive_list(scores, seen: InteractionMatrix, user: int, seed: int) -> np.ndarray:
     unseen = np.setdiff1d(np.arange(seen.n_items), seen.csr[user].indices)
-    return unseen[np.lexsort((tie_priority(seen.n_items, seed)[unseen], -scores[user, unseen]))]
+    return in_order(scores[user], unseen, tie_priority(seen.n_items, seed))
+
+
+def test_the_order_is_by_value_then_by_the_permutation():
+    rng = np.random.default_rng(0)
+    values, priority = rng.integers(0, 4, 20).astype(float), rng.permutation(20)
+    codes = rng.permutation(20)[:15]
+    expected = sorted(codes.tolist(), key=lambda code: (-values[code], priority[code]))
+    assert in_order(values, codes, priority).tolist() == expected
 
 
 @pytest.mark.parametrize("block", [1, 3 * N_ITEMS, 2**22])

@@ -114,3 +114,9 @@ def test_many_models_in_one_table():
     assert compare_all(models, against="b", n_resamples=99).index.tolist() == [("a", "b"), ("c", "b")]
     with pytest.raises(ValueError, match="no model 'z' among a, b, c"):
         compare_all(models, against="z")
+
+
+def test_users_of_another_type_are_the_same_users():
+    a, b = table_of([0.5, 0.1, 0.2]), table_of([0.2, 0.3, 0.3])
+    as_text = b.set_axis(pd.Index(["0", "1", "2"], name="user_id"))
+    assert compare(a, as_text) == compare(a, b)

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bpr_helpers.splitting import Split, split_global_time, split_leave_last, split_per_user, split_report
+from bpr_helpers.splitting import (
+    Split,
+    split_global_time,
+    split_leave_last,
+    split_per_user,
+    split_random,
+    split_report,
+)
 
 # few times, so that ties are everywhere; distinct pairs, as the loader leaves them
 ROWS = st.dictionaries(
@@ -298,3 +305,48 @@ def test_bad_input_gets_a_sentence() -> None:
             split(rows.astype({"timestamp": str}))
     with pytest.raises(ValueError, match="All 2 rows share one time"):
         split_global_time(user_with([4, 4]))
+
+
+@unhurried
+@given(ROWS, PERCENT, st.integers(0, 3), st.randoms())
+def test_a_random_split_has_the_sizes_of_the_other_and_needs_no_time(rows, percent, seed, random) -> None:
+    timeless = frame(rows).drop(columns="timestamp")
+    split = split_random(timeless, test_fraction=percent / 100, seed=seed)
+    timed = split_per_user(frame(rows), test_fraction=percent / 100)
+    assert split.test.groupby("user_id").size().equals(timed.test.groupby("user_id").size())
+    together = pd.concat(parts(split)).sort_index()
+    pd.testing.assert_frame_equal(together, timeless)
+    order = list(range(len(timeless)))
+    random.shuffle(order)
+    again = split_random(timeless.iloc[order], test_fraction=percent / 100, seed=seed)
+    pd.testing.assert_frame_equal(again.test.sort_index(), split.test)
+
+
+def test_a_random_split_is_random_and_seeded() -> None:
+    rows = pd.DataFrame({"user_id": np.repeat(range(200), 10), "item_id": np.tile(range(10), 200)})
+    tested = [split_random(rows, seed=seed).test for seed in range(20)]
+    assert not tested[0].equals(tested[1])
+    counts = pd.concat(tested)["item_id"].value_counts()  # 4,000 draws of ten items
+    assert counts.between(300, 500).all()
+
+
+def test_a_report_without_times_leaves_the_times_out() -> None:
+    rows = frame([(u, i, 0) for u in range(4) for i in range(5)]).drop(columns="timestamp")
+    report = split_report(split_random(rows))
+    assert report.loc["test", ["tied_users", "later_in_train"]].isna().all()
+    assert report.loc["test", "rows"] == 4
+
+
+@pytest.mark.parametrize("kind", ["float", "str", "category"])
+def test_a_report_knows_its_ids_in_parts_of_other_types(kind: str) -> None:
+    split = split_per_user(frame([(u, i, i) for u in range(4) for i in range(5)]), test_fraction=0.2)
+    other = Split(split.train, split.valid, split.test.astype({"user_id": kind, "item_id": kind}))
+    pd.testing.assert_frame_equal(split_report(other), split_report(split))
+
+
+def test_times_as_text_or_with_a_zone_split_as_times_do() -> None:
+    rows = frame([(u, i, (7 * i) % 10) for u in range(3) for i in range(10)])
+    expected = split_per_user(rows).test
+    moments = pd.to_datetime(rows["timestamp"], unit="D", utc=True)
+    for column in (moments, moments.astype(object), moments.dt.strftime("%Y-%m-%d")):
+        assert split_per_user(rows.assign(timestamp=column)).test.index.equals(expected.index)
