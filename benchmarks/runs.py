@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bpr_helpers.course.parameters import repository_root
+from bpr_helpers.course.paths import repository_root
 from bpr_helpers.course.sweep_plan import plan, read_sweep
 
 SWEEP = {"grid": {"dim": [16, 24, 32]}, "fixed": {"epochs": 10}}
@@ -96,8 +96,8 @@ def dask(program: str, *options: str) -> subprocess.Popen[bytes]:
 
 
 def kill_when_busy(pid: int) -> None:
-    """Kill a worker two seconds after it has started a trial (Linux only)."""
-    while not any("--run-dir" in command for command in commands_of_children(pid)):
+    """Kill a worker two seconds after it has started a trial's kernel (Linux only)."""
+    while not any("ipykernel" in command for command in commands_of_children(pid)):
         time.sleep(0.1)
     time.sleep(2)
     os.kill(pid, signal.SIGKILL)

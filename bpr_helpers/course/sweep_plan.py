@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 
 from bpr_helpers.course import runs
 from bpr_helpers.course.parameters import NOTEBOOKS, defaults, faults, fields, from_text, idle, per_notebook
-from bpr_helpers.course.run_folder import RunFolder
+from bpr_helpers.course.run_folder import RunFolder, read_json
 from bpr_helpers.course.series import KCORE, MODEL, SPLIT
 from bpr_helpers.ranking import AT_K
 from bpr_helpers.settings import nearest
@@ -126,6 +126,17 @@ class Sweep(_Strict):
         }
 
 
+class Status(BaseModel):
+    """What status.json holds; what it lacks has its default, and more than this is ignored."""
+
+    model_config = ConfigDict(strict=True)
+
+    status: Literal["waiting", "running", "done", "failed"] = "waiting"
+    attempts: Annotated[int, Field(ge=0)] = 0
+    seconds: float = float("nan")
+    error: str = ""
+
+
 @dataclass(frozen=True)
 class Trial:
     """One run of a sweep: its configuration, all that it sets, and its folder inside the sweep's."""
@@ -146,15 +157,17 @@ class Trial:
     def status(self) -> dict[str, Any]:
         """What is known of it: status (waiting, running, done, failed), attempts, seconds, error."""
         try:
-            return dict(json.loads((self.folder / "status.json").read_text("utf-8")))
+            return Status.model_validate(read_json(self.folder / "status.json")).model_dump()
         except (OSError, ValueError):
-            return {"status": "waiting", "attempts": 0, "seconds": float("nan"), "error": ""}
+            return Status().model_dump()
 
     def is_done(self, notebooks: Path) -> bool:
-        """Tell whether it is done and all that it wrote is still there."""
-        given = per_notebook(self.values)[MODEL]
-        return self.status["status"] == "done" and runs.is_current(
-            RunFolder(self.folder), MODEL, given, notebooks, lessons=False
+        """Tell whether it is done, and all that it read and wrote is still there."""
+        given, run = per_notebook(self.values)[MODEL], RunFolder(self.folder)
+        return (
+            self.status["status"] == "done"
+            and runs.is_current(run, MODEL, given, notebooks, lessons=False)
+            and all(run.read(stage).intact(name) for stage in DATA for name in run.read(stage))
         )
 
 
