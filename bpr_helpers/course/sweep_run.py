@@ -22,9 +22,10 @@ from urllib.parse import urlsplit
 from bpr_helpers.course import runs
 from bpr_helpers.course.parameters import fields, per_notebook
 from bpr_helpers.course.paths import repository_root
-from bpr_helpers.course.run_folder import RunFolder, Stage
+from bpr_helpers.course.run_folder import RunFolder, Stage, read_json
 from bpr_helpers.course.series import EVALUATION, MODEL
 from bpr_helpers.course.sweep_plan import DATA, Sweep, Trial, digest, plan
+from bpr_helpers.course.sweep_search import Study
 from bpr_helpers.files import replacing
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
@@ -60,20 +61,50 @@ def run_sweep(
     Raises
     ------
     runs.Refused
-        Another sweep is at work in the folder.
+        Another sweep is at work in the folder, the folder holds links, or a search has no Optuna.
     """
     source = (notebooks or repository_root() / "notebooks").resolve()
-    trials = plan(sweep, folder)
+    study, tried = sweep.study(folder), set[Path]()
     with runs.one_at_a_time(folder, wait=False):
-        write_json(folder / "sweep.json", sweep.model_dump(mode="json", by_alias=True))
-        waiting = [trial for trial in trials if not trial.is_done(source)]
-        failed = sum(trial.status["status"] == "failed" for trial in waiting)
-        print(f"{len(trials)} trials: {len(trials) - len(waiting)} done before, {failed} failed before")
-        jobs = [job for trial in waiting if (job := _job_if_possible(trial, folder, source))]
-        with _runner(min(workers or os.cpu_count() or 1, len(jobs)), scheduler) as results:
-            for number, (job, status) in enumerate(results(jobs), 1):
-                print(f"{number}/{len(jobs)} {_line(job, status, sweep.metric)}", flush=True)
+        for _ in study.rounds() if study else [[]]:
+            write_json(folder / "sweep.json", sweep.model_dump(mode="json", by_alias=True))
+            trials = plan(sweep, folder)
+            for trial in trials:
+                _refuse_links(trial, folder)
+            new = [trial for trial in trials if trial.folder not in tried]
+            tried |= {trial.folder for trial in new}
+            _run_trials(new, folder, source, workers, scheduler, sweep.metric)
+            if study:
+                _tell(study, sweep, folder)
     return trials
+
+
+def _run_trials(
+    trials: list[Trial], folder: Path, notebooks: Path, workers: int | None, scheduler: str, metric: str
+) -> None:
+    """Run those of some trials that are not done, side by side, and print a line for each as it ends."""
+    waiting = [trial for trial in trials if not trial.is_done(notebooks)]
+    failed = sum(trial.status["status"] == "failed" for trial in waiting)
+    print(f"{len(trials)} trials: {len(trials) - len(waiting)} done before, {failed} failed before")
+    jobs = [job for trial in waiting if (job := _job_if_possible(trial, folder, notebooks))]
+    with _runner(min(workers or os.cpu_count() or 1, len(jobs)), scheduler) as results:
+        for number, (job, status) in enumerate(results(jobs), 1):
+            print(f"{number}/{len(jobs)} {_line(job, status, metric)}", flush=True)
+
+
+def _tell(study: Study, sweep: Sweep, folder: Path) -> None:
+    """Tell a search how its configurations scored: the mean over users, and over seeds that are all done."""
+    for number, one in enumerate(study.configurations()):
+        group = [sweep.trial(one, seed, folder) for seed in sweep.seeds]
+        if all(trial.status["status"] == "done" for trial in group):
+            scores = [RunFolder(t.folder).read(MODEL)["valid_per_user"][sweep.metric].mean() for t in group]
+            study.tell(number, sum(scores) / len(scores))
+
+
+def _refuse_links(trial: Trial, folder: Path) -> None:
+    """Refuse to write through a link in a sweep's folder, which somebody else may have made."""
+    if trial.folder.is_symlink() or (trial.folder / "status.json").is_symlink():
+        raise runs.Refused(f"{trial.folder} is a link or holds one, and a sweep writes into {folder} alone")
 
 
 def report_test(trial: Trial, folder: Path, notebooks: Path | None = None) -> str:
@@ -90,7 +121,7 @@ def report_test(trial: Trial, folder: Path, notebooks: Path | None = None) -> st
         The test part was read for another trial before.
     """
     record = folder / "test.json"
-    name = json.loads(record.read_text("utf-8"))["trial"] if record.exists() else trial.folder.name
+    name = _recorded(record) or trial.folder.name
     if name != trial.folder.name:
         raise runs.Refused(
             f"{folder} has read its test part for trial {name}; reading it for another one would make it "
@@ -99,6 +130,18 @@ def report_test(trial: Trial, folder: Path, notebooks: Path | None = None) -> st
     write_json(record, {"trial": name})
     runs.run(trial.values | {"run_dir": str(trial.folder)}, [EVALUATION], notebooks=notebooks)
     return str(RunFolder(trial.folder).read(EVALUATION)["metrics"].to_string())
+
+
+def _recorded(record: Path) -> str:
+    """Give the trial for which the test part was read, "" where it was not."""
+    if not record.exists():
+        return ""
+    try:
+        return str(read_json(record)["trial"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise runs.Refused(
+            f"{record} cannot be read, so that nobody knows whether the test part has been: start a new sweep"
+        ) from error
 
 
 def run_trial(job: Job, threads: int) -> dict[str, Any]:

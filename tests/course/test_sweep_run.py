@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tiny_notebooks import write_series
 
-from bpr_helpers.course import runs, sweep_run
+from bpr_helpers.course import runs, sweep_run, sweep_search
 from bpr_helpers.course.parameters import defaults
 from bpr_helpers.course.run_folder import RunFolder
 from bpr_helpers.course.sweep_plan import MODEL, plan, read_sweep
@@ -310,3 +310,41 @@ def test_a_trial_whose_files_were_lost_or_cut_is_run_again(tmp_path):
         assert not trials[0].is_done(notebooks), output
     trials = run_sweep(sweep(list=[{}]), folder, workers=1, notebooks=notebooks)
     assert trials[0].is_done(notebooks) and trials[0].status["attempts"] == 4
+
+
+def test_tpe_learns_from_round_to_round_and_is_resumed(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("optuna")
+    monkeypatch.setattr(sweep_search, "STARTUP", 2)
+    monkeypatch.setattr(sweep_search, "ROUND", 1)
+    notebooks, folder = write_series(tmp_path / "series"), tmp_path / "sweep"
+    content = {"trials": 2, "sampler": "tpe", "space": {"dim": {"low": 2, "high": 60}}}
+    run_sweep(sweep(random=content), folder, workers=1, notebooks=notebooks)
+    longer = sweep(random=content | {"trials": 3})
+    trials = run_sweep(longer, folder, workers=1, notebooks=notebooks)
+    assert [trial.status["attempts"] for trial in trials] == [1, 1, 1, 1]
+    dims = [one["dim"] for one in longer.study(folder).configurations()]
+    assert longer.study(folder).scores() == pytest.approx(
+        [(dim + 2) / 100 for dim in dims]
+    )  # what the tiny notebook gives
+    capsys.readouterr()
+    assert run_sweep(longer, folder, workers=1, notebooks=notebooks) == trials
+    assert "4 trials: 4 done before" in capsys.readouterr().out
+
+
+def test_a_trial_folder_that_is_a_link_is_not_written_into(tmp_path):
+    notebooks, folder = write_series(tmp_path / "series"), tmp_path / "sweep"
+    (trial,) = plan(sweep(list=[{}]), folder)
+    (tmp_path / "elsewhere").mkdir()
+    trial.folder.parent.mkdir(parents=True)
+    trial.folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(runs.Refused, match="is a link"):
+        run_sweep(sweep(list=[{}]), folder, workers=1, notebooks=notebooks)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "3", "[" * 10**5])
+def test_a_record_of_the_test_part_that_cannot_be_read_is_told(tmp_path, content):
+    (trial,) = plan(sweep(list=[{}]), tmp_path)
+    (tmp_path / "test.json").write_text(content)
+    with pytest.raises(runs.Refused, match="nobody knows whether"):
+        report_test(trial, tmp_path)
