@@ -96,8 +96,8 @@ def dask(program: str, *options: str) -> subprocess.Popen[bytes]:
 
 
 def kill_when_busy(pid: int) -> None:
-    """Kill a worker two seconds after it has started a trial (Linux only)."""
-    while not any("--run-dir" in command for command in commands_of_children(pid)):
+    """Kill a worker two seconds after it has started a trial's kernel (Linux only)."""
+    while not any("ipykernel" in command for command in commands_of_children(pid)):
         time.sleep(0.1)
     time.sleep(2)
     os.kill(pid, signal.SIGKILL)

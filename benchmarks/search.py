@@ -1,6 +1,8 @@
 """Search for the configuration of BPR on train and validation; the test part is dropped at once.
 
-Writes benchmarks/results/search.csv, a row per trial, best first. `python benchmarks/search.py 40` tries 40.
+Writes benchmarks/results/search.csv, a row per trial, best first. `python benchmarks/search.py 40` tries 40,
+drawn by Optuna as in `bpr sweep`: at random, or with `tpe` as second argument near those that scored best.
+Called again, it goes on where it stopped: benchmarks/results/search.jsonl remembers.
 """
 
 import sys
@@ -11,17 +13,18 @@ import pandas as pd
 from common import RESULTS, standard_split
 
 from bpr_helpers import BPR
+from bpr_helpers.course.sweep_search import Range, Search, Study
 
 SPLITS = (0, 1, 2)  # tie seeds
-RANGES = {  # (low, high) are drawn on a logarithmic scale, lists with equal chances
+SPACE: dict[str, Any] = {
     "dim": [64, 96],
-    "l2_user": (0.08, 0.25),
-    "l2_pos": (0.006, 0.03),
-    "l2_neg": (0.01, 0.05),
-    "temperature": (0.5, 1.3),
-    "recency": (3.0, 8.0),
-    "learning_rate": (0.05, 0.12),
-    "init_scale": (0.02, 0.1),
+    "l2_user": Range(low=0.08, high=0.25, log=True),
+    "l2_pos": Range(low=0.006, high=0.03, log=True),
+    "l2_neg": Range(low=0.01, high=0.05, log=True),
+    "temperature": Range(low=0.5, high=1.3, log=True),
+    "recency": Range(low=3.0, high=8.0, log=True),
+    "learning_rate": Range(low=0.05, high=0.12, log=True),
+    "init_scale": Range(low=0.02, high=0.1, log=True),
     "averaging": [0.7, 0.8, 0.9],
     "item_bias": [True, False],
 }
@@ -33,19 +36,6 @@ def train_and_valid() -> list[tuple[pd.DataFrame, pd.DataFrame]]:
     return [(split.train, split.valid) for split in splits]
 
 
-def draw(rng: np.random.Generator) -> dict[str, Any]:
-    """One configuration."""
-
-    def value(space: tuple[float, float] | list[Any]) -> Any:
-        if isinstance(space, list):
-            return space[rng.integers(len(space))]
-        return float(
-            np.format_float_positional(np.exp(rng.uniform(*np.log(space))), precision=3, fractional=False)
-        )
-
-    return {name: value(space) for name, space in RANGES.items()}
-
-
 def judge(configuration: dict[str, Any], parts: list[tuple[pd.DataFrame, pd.DataFrame]]) -> dict[str, float]:
     """Mean best validation NDCG@10 over the splits and the epoch where it was reached."""
     fits = [BPR(**configuration, epochs=32, patience=4).fit(train, valid=valid) for train, valid in parts]
@@ -55,17 +45,23 @@ def judge(configuration: dict[str, Any], parts: list[tuple[pd.DataFrame, pd.Data
     }
 
 
-def main(n_trials: int) -> None:
-    """Run the trials and keep their table up to date."""
-    parts, rng, rows = train_and_valid(), np.random.default_rng(0), []
-    for trial in range(n_trials):
-        configuration = draw(rng)
-        rows.append({"trial": trial, **configuration, **judge(configuration, parts)})
-        table = pd.DataFrame(rows).sort_values("valid_ndcg@10", ascending=False)
-        RESULTS.mkdir(exist_ok=True)
-        table.round(4).to_csv(RESULTS / "search.csv", index=False)
+def main(search: Search) -> None:
+    """Run the trials that have no score yet, and keep their table up to date."""
+    parts, file = train_and_valid(), RESULTS / "search.csv"
+    study = Study(search, RESULTS / "search.jsonl", SPLITS)
+    rows = pd.read_csv(file).to_dict("records") if any(study.scores()) else []
+    for waiting in study.rounds():
+        for number in waiting:
+            configuration = study.configurations()[number]
+            rows.append({"trial": number, **configuration, **judge(configuration, parts)})
+            study.tell(number, rows[-1]["valid_ndcg@10"])
+            table = pd.DataFrame(rows).sort_values("valid_ndcg@10", ascending=False)
+            table.round(4).to_csv(file, index=False)
+    table = pd.DataFrame(rows).sort_values("valid_ndcg@10", ascending=False)
     print(table.head(10).round(4).to_string(index=False))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 40)
+    n_trials = int(sys.argv[1]) if len(sys.argv) > 1 else 40
+    sampler = sys.argv[2] if len(sys.argv) > 2 else "random"
+    main(Search.model_validate({"trials": n_trials, "sampler": sampler, "space": SPACE}))

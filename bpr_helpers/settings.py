@@ -50,9 +50,16 @@ class BPRSettings(Checked):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Suggest the name that was probably meant, as the end of a sentence ("" if none is near)."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
+    """Suggest the name that was probably meant, as the end of a sentence ("" if none is near).
+
+    Examples
+    --------
+    >>> nearest("DIMS", ["dim", "epochs"])
+    ' (did you mean dim?)'
+    """
+    lower = {one.lower(): one for one in names}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
+    return f" (did you mean {lower[close[0]]}?)" if close else ""
 
 
 def builtin_type(field: FieldInfo) -> type:
@@ -78,14 +85,59 @@ def faults(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, str]:
     try:
         model(**{name: value for name, value in values.items() if name in declared})
     except ValidationError as error:
-        wrong = {str(fault["loc"][0]) for fault in error.errors()}
-        return {n: _clause(n, declared[n], value) for n, value in values.items() if n in wrong}
+        told = {n: clause(fault, declared[n]) for fault in error.errors() for n in map(str, fault["loc"][:1])}
+        return {name: f"{name} {told[name]}" for name in values if name in told}
     return {}
 
 
-def _clause(name: str, field: FieldInfo, value: Any) -> str:
+# What pydantic's types of faults are called in a clause, with the limits that they name.
+WORDS = {
+    "bool_type": "must be true or false",
+    "dict_type": "must hold names with values",
+    "extra_forbidden": "is not known",
+    "finite_number": "must be a finite number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "list_type": "must be a list, in brackets or with dashes",
+    "literal_error": "must be one of {expected}",
+    "missing": "is missing",
+    "model_type": "must hold names with values",
+    "string_too_short": "must not be empty",
+    "string_type": "must be a text",
+    "too_short": "must not be empty",
+    "tuple_type": "must be a list, in brackets or with dashes",
+}
+
+
+def clause(fault: Mapping[str, Any], field: FieldInfo | None = None) -> str:
+    """Tell in words what pydantic found wrong; what has no words here keeps pydantic's.
+
+    Parameters
+    ----------
+    fault : one of the dicts of `ValidationError.errors()`
+    field : what was declared, if it is of a builtin type: its type and whole range are told then
+
+    Returns
+    -------
+    str
+        a clause to follow the name of what is wrong: "must be at least 1"
+    """
+    limits, value = fault.get("ctx", {}), fault["input"]
+    if "error" in limits:  # of a validator of our own
+        return str(limits["error"])
+    words = WORDS.get(fault["type"])
+    if words is None:
+        return f"is refused: {fault['msg']}"
+    if field is None:
+        return words.format(**limits)
     hint = nearest(value, get_args(field.annotation)) if isinstance(value, str) else ""
-    return f"{name} must be {_expected(field)}, not {value!r}{hint}"
+    return f"must be {_expected(field)}, not {value!r}{hint}"
 
 
 def _expected(field: FieldInfo) -> str:

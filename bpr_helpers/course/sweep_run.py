@@ -1,8 +1,8 @@
 """Many runs: the trials of a sweep, one by one or on a cluster, resumed where they stopped.
 
 A sweep judges every trial by what notebook 03 writes about the validation part. It opens the test part only
-where it is told to, once, for the winner. Every trial executes the notebook as `bpr run` does, in a process
-of its own and in a run folder of its own.
+where it is told to, once, for the winner. Every trial executes the notebook as `bpr run` does, in a run
+folder of its own.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import json
 import logging
 import os
 import shutil
-import subprocess
-import sys
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,11 +22,15 @@ from urllib.parse import urlsplit
 from bpr_helpers.course import runs
 from bpr_helpers.course.parameters import fields, per_notebook
 from bpr_helpers.course.paths import repository_root
-from bpr_helpers.course.run_folder import RunFolder
+from bpr_helpers.course.run_folder import RunFolder, Stage, read_json
 from bpr_helpers.course.series import EVALUATION, MODEL
 from bpr_helpers.course.sweep_plan import DATA, Sweep, Trial, digest, plan
+from bpr_helpers.course.sweep_search import Study
+from bpr_helpers.files import replacing
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+
+ANSWER = 10  # seconds in which a scheduler has to answer
 
 Job = dict[str, Any]  # all that a worker needs of a trial, in plain types
 Result = tuple[Job, dict[str, Any]]  # a job and the status in which it ended
@@ -58,20 +61,50 @@ def run_sweep(
     Raises
     ------
     runs.Refused
-        Another sweep is at work in the folder.
+        Another sweep is at work in the folder, the folder holds links, or a search has no Optuna.
     """
     source = (notebooks or repository_root() / "notebooks").resolve()
-    trials = plan(sweep, folder)
+    study, tried = sweep.study(folder), set[Path]()
     with runs.one_at_a_time(folder, wait=False):
-        write_json(folder / "sweep.json", sweep.model_dump(mode="json", by_alias=True))
-        waiting = [trial for trial in trials if not trial.is_done(source)]
-        failed = sum(trial.status["status"] == "failed" for trial in waiting)
-        print(f"{len(trials)} trials: {len(trials) - len(waiting)} done before, {failed} failed before")
-        jobs = [job for trial in waiting if (job := _job_if_possible(trial, folder, source))]
-        with _runner(min(workers or os.cpu_count() or 1, len(jobs)), scheduler) as results:
-            for number, (job, status) in enumerate(results(jobs), 1):
-                print(f"{number}/{len(jobs)} {_line(job, status, sweep.metric)}", flush=True)
+        for _ in study.rounds() if study else [[]]:
+            write_json(folder / "sweep.json", sweep.model_dump(mode="json", by_alias=True))
+            trials = plan(sweep, folder)
+            for trial in trials:
+                _refuse_links(trial, folder)
+            new = [trial for trial in trials if trial.folder not in tried]
+            tried |= {trial.folder for trial in new}
+            _run_trials(new, folder, source, workers, scheduler, sweep.metric)
+            if study:
+                _tell(study, sweep, folder)
     return trials
+
+
+def _run_trials(
+    trials: list[Trial], folder: Path, notebooks: Path, workers: int | None, scheduler: str, metric: str
+) -> None:
+    """Run those of some trials that are not done, side by side, and print a line for each as it ends."""
+    waiting = [trial for trial in trials if not trial.is_done(notebooks)]
+    failed = sum(trial.status["status"] == "failed" for trial in waiting)
+    print(f"{len(trials)} trials: {len(trials) - len(waiting)} done before, {failed} failed before")
+    jobs = [job for trial in waiting if (job := _job_if_possible(trial, folder, notebooks))]
+    with _runner(min(workers or os.cpu_count() or 1, len(jobs)), scheduler) as results:
+        for number, (job, status) in enumerate(results(jobs), 1):
+            print(f"{number}/{len(jobs)} {_line(job, status, metric)}", flush=True)
+
+
+def _tell(study: Study, sweep: Sweep, folder: Path) -> None:
+    """Tell a search how its configurations scored: the mean over users, and over seeds that are all done."""
+    for number, one in enumerate(study.configurations()):
+        group = [sweep.trial(one, seed, folder) for seed in sweep.seeds]
+        if all(trial.status["status"] == "done" for trial in group):
+            scores = [RunFolder(t.folder).read(MODEL)["valid_per_user"][sweep.metric].mean() for t in group]
+            study.tell(number, sum(scores) / len(scores))
+
+
+def _refuse_links(trial: Trial, folder: Path) -> None:
+    """Refuse to write through a link in a sweep's folder, which somebody else may have made."""
+    if trial.folder.is_symlink() or (trial.folder / "status.json").is_symlink():
+        raise runs.Refused(f"{trial.folder} is a link or holds one, and a sweep writes into {folder} alone")
 
 
 def report_test(trial: Trial, folder: Path, notebooks: Path | None = None) -> str:
@@ -88,7 +121,7 @@ def report_test(trial: Trial, folder: Path, notebooks: Path | None = None) -> st
         The test part was read for another trial before.
     """
     record = folder / "test.json"
-    name = json.loads(record.read_text("utf-8"))["trial"] if record.exists() else trial.folder.name
+    name = _recorded(record) or trial.folder.name
     if name != trial.folder.name:
         raise runs.Refused(
             f"{folder} has read its test part for trial {name}; reading it for another one would make it "
@@ -99,6 +132,18 @@ def report_test(trial: Trial, folder: Path, notebooks: Path | None = None) -> st
     return str(RunFolder(trial.folder).read(EVALUATION)["metrics"].to_string())
 
 
+def _recorded(record: Path) -> str:
+    """Give the trial for which the test part was read, "" where it was not."""
+    if not record.exists():
+        return ""
+    try:
+        return str(read_json(record)["trial"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise runs.Refused(
+            f"{record} cannot be read, so that nobody knows whether the test part has been: start a new sweep"
+        ) from error
+
+
 def run_trial(job: Job, threads: int) -> dict[str, Any]:
     """Run one trial to its end, here or on a worker; a failure is its result, not an exception."""
     trial = Trial.of(job)
@@ -107,8 +152,6 @@ def run_trial(job: Job, threads: int) -> dict[str, Any]:
     try:
         _share(Path(job["prepared"]), trial.folder)
         write_json(trial.folder / "status.json", status)
-        values = {name: value for name, value in trial.values.items() if name in fields([MODEL])}
-        write_json(trial.folder / "parameters.yaml", values)
         error = _execute(job, threads)
     except OSError as problem:
         error = str(problem)
@@ -119,44 +162,23 @@ def run_trial(job: Job, threads: int) -> dict[str, Any]:
 
 
 def _execute(job: Job, threads: int) -> str:
-    """Call `bpr run` in a process that ends with this one; give what it said of an error, "" without one."""
-    folder = job["folder"]
-    command = [
-        sys.executable,
-        "-m",
-        "bpr_helpers",
-        "run",
-        "--only",
-        MODEL,
-        "--run-dir",
-        folder,
-        "--wait",
-        "--no-lessons",
-    ]
-    command += [
-        "-f",
-        f"{folder}/parameters.yaml",
-        "--notebooks",
-        job["notebooks"],
-        "--parent",
-        str(os.getpid()),
-    ]
-    environment = os.environ | dict.fromkeys(THREADS, str(threads)) | {"TQDM_DISABLE": "1"}
-    with subprocess.Popen(
-        command,
-        cwd=job["root"],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            _, errors = process.communicate()
-        except BaseException:
-            process.terminate()
-            raise
-    told = [line.removeprefix("bpr: ") for line in errors.splitlines() if line.startswith("bpr: ")]
-    return " ".join(told) or errors[-300:] or f"exit code {process.returncode}" if process.returncode else ""
+    """Run the model's notebook as `bpr run` does; give what it says of an error, "" without one.
+
+    The kernel ends with this process: a worker that is killed leaves nothing behind that still writes.
+    """
+    environment = dict.fromkeys(THREADS, str(threads)) | {
+        "BPR_ROOT": job["root"],  # a worker may have been started from another folder
+        "TQDM_DISABLE": "1",
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
+    how: dict[str, Any] = {"wait": True, "lessons": False, "quiet": True, "environment": environment}
+    try:
+        values = job["values"] | {"run_dir": job["folder"]}
+        runs.run(values, [MODEL], notebooks=Path(job["notebooks"]), **how)
+    except (runs.Refused, runs.Failed) as error:
+        return str(error).splitlines()[0]
+    return ""
 
 
 def _job_if_possible(trial: Trial, folder: Path, notebooks: Path) -> Job | None:
@@ -202,13 +224,7 @@ def _runner(size: int, scheduler: str) -> Iterator[Callable[[list[Job]], Iterabl
             print("dask is not installed (pip install 'bpr-helpers[sweep]'): the trials run one by one.")
             size = 1
     if scheduler:
-        try:
-            client = Client(scheduler, timeout=10)
-        except (OSError, ValueError) as error:  # ValueError: no address at all
-            raise runs.Refused(
-                f"no dask scheduler answers at {scheduler}: start one with `dask scheduler`"
-            ) from error
-        with client:
+        with _client(scheduler) as client:
             yield lambda jobs: _on_cluster(client, jobs)
     elif size > 1:
         quiet = {"dashboard_address": None, "silence_logs": logging.CRITICAL}  # of a worker that is ended
@@ -217,6 +233,69 @@ def _runner(size: int, scheduler: str) -> Iterator[Callable[[list[Job]], Iterabl
             yield lambda jobs: _on_cluster(client, jobs)
     else:
         yield lambda jobs: ((job, run_trial(job, os.cpu_count() or 1)) for job in jobs)
+
+
+def _client(scheduler: str) -> Any:
+    """Connect to a scheduler, and say how many workers are there."""
+    from dask.distributed import Client
+
+    try:
+        _look_for_scheduler(scheduler)
+        client = Client(scheduler, timeout=ANSWER)
+    except (OSError, ValueError, TypeError) as error:
+        start = "start one with `dask scheduler`, and give the address that it prints"
+        raise runs.Refused(f"no dask scheduler answers at {scheduler} ({error}): {start}") from error
+    count = len(client.scheduler_info(n_workers=-1)["workers"])
+    print(f"{count} worker{'' if count == 1 else 's'} at {scheduler}", flush=True)
+    if not count:
+        print(f"The trials wait for the first one; start it with `dask worker {scheduler}`.", flush=True)
+        try:
+            client.wait_for_workers(1)
+        except BaseException:
+            client.close()
+            raise
+    return client
+
+
+def _look_for_scheduler(address: str) -> None:
+    """Look that a dask scheduler is what listens: another program may never answer dask's client.
+
+    A scheduler speaks first: eight bytes that hold a small number, in little-endian order.
+
+    Raises
+    ------
+    OSError, ValueError
+        Nothing answers within `ANSWER` seconds, or another program does.
+    """
+    where = urlsplit(address if "://" in address else f"tcp://{address}")
+    if where.scheme not in ("tcp", "tls") or not where.hostname or not where.port:
+        raise ValueError("an address is tcp://host:port or tls://host:port")
+    try:
+        with _line_to(where.hostname, where.port, where.scheme == "tls") as line:
+            first = line.recv(8)
+    except TimeoutError as error:
+        raise ValueError(f"what listens there said nothing in {ANSWER} seconds") from error
+    if len(first) < 8 or int.from_bytes(first, "little") > 10**6:
+        raise ValueError(f"another program answers, with {first!r}")
+
+
+@contextmanager
+def _line_to(host: str, port: int, encrypted: bool) -> Iterator[socket.socket]:
+    """Open a connection, as dask's configuration says where it is encrypted."""
+    with socket.create_connection((host, port), ANSWER) as line:
+        if not encrypted:
+            yield line
+            return
+        from distributed.security import Security
+
+        context = Security().get_connection_args("client")["ssl_context"]
+        if context is None:
+            raise ValueError(
+                "tls:// needs certificates: set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, "
+                "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT and DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY"
+            )
+        with context.wrap_socket(line, server_hostname=host) as wrapped:
+            yield wrapped
 
 
 def _on_cluster(client: Any, jobs: list[Job]) -> Iterator[Result]:
@@ -249,11 +328,24 @@ def _share(prepared: Path, folder: Path) -> None:
     """Give a trial the pruned and split data; linked, not copied, where the disk can."""
     folder.mkdir(parents=True, exist_ok=True)
     for stage in DATA:
-        if not (folder / stage).exists():
-            new = folder / f".sharing-{os.getpid()}"
-            shutil.rmtree(new, ignore_errors=True)
+        if not _is_shared(prepared / stage, folder / stage):
+            new, old = folder / f".sharing-{os.getpid()}", folder / f".shared-{os.getpid()}"
+            for left in (new, old):
+                shutil.rmtree(left, ignore_errors=True)
             shutil.copytree(prepared / stage, new, copy_function=_link)
+            if (folder / stage).exists():
+                (folder / stage).rename(old)
             new.rename(folder / stage)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_shared(prepared: Path, stage: Path) -> bool:
+    """Tell whether a trial has a stage as it was prepared, whole."""
+    try:
+        there = Stage(stage)
+        return there.fingerprint == Stage(prepared).fingerprint and all(there.intact(name) for name in there)
+    except (OSError, ValueError):
+        return False
 
 
 def _link(source: str, target: str) -> None:
@@ -274,7 +366,5 @@ def _line(job: Job, status: Mapping[str, Any], metric: str) -> str:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-    new.replace(path)
+    with replacing(path) as new:
+        new.write_text(json.dumps(content, indent=2) + "\n", "utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-import json
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from typing import Any
 import pandas as pd
 
 from bpr_helpers.course.parameters import fields, per_notebook
-from bpr_helpers.course.run_folder import RunFolder
+from bpr_helpers.course.run_folder import RunFolder, read_json
 from bpr_helpers.course.runs import Refused
 from bpr_helpers.course.series import MODEL
-from bpr_helpers.course.sweep_plan import DATA, Sweep, Trial, digest, line, plan
+from bpr_helpers.course.sweep_plan import DATA, Sweep, Trial, digest, line, plan, read_sweep
+from bpr_helpers.files import replacing
 from bpr_helpers.significance import Comparison, average_tables, compare, mean_interval
 
 SHOWN = 20  # configurations in the figure
@@ -27,6 +28,7 @@ class Found:
 
     Attributes
     ----------
+    sweep : what was asked for
     table : DataFrame, a row per trial: status, seconds, every parameter, the mean of every metric on the
         validation part, and low and high, the 95 % interval of the sweep's metric
     per_user : configuration (as a line of text) -> its per-user table on validation, averaged over seeds
@@ -34,32 +36,37 @@ class Found:
     trials : configuration -> its trials
     """
 
+    sweep: Sweep
     table: pd.DataFrame
     per_user: dict[str, pd.DataFrame]
     best: str
     trials: dict[str, list[Trial]]
 
 
-def read(folder: Path) -> tuple[Sweep, Found]:
-    """Collect what the trials of a sweep have written.
+def read(folder: Path) -> Found:
+    """Collect what the trials of a sweep have written, each table once.
 
     Raises
     ------
     Refused
         The folder holds no sweep.
     """
-    try:
-        sweep = Sweep.model_validate(json.loads((folder / "sweep.json").read_text("utf-8")))
-    except (OSError, ValueError) as error:
-        raise Refused(f"{folder} holds no sweep: name the folder that `bpr sweep` wrote.") from error
+    sweep = _recorded_sweep(folder)
     trials: dict[str, list[Trial]] = {}
+    rows: list[dict[str, Any]] = []
+    done: dict[str, list[pd.DataFrame]] = {}
     for trial in plan(sweep, folder):
-        trials.setdefault(line(trial.configuration), []).append(trial)
-    done = {name: [_per_user(t) for t in group] for name, group in trials.items() if _all_done(group)}
-    per_user = {name: average_tables(group) for name, group in done.items()}
+        name = line(trial.configuration)
+        trials.setdefault(name, []).append(trial)
+        status, users = _result(trial, sweep.metric)
+        rows.append(_row(trial, status, users, sweep.metric))
+        if users is not None:
+            done.setdefault(name, []).append(users)
+    complete = {name: tables for name, tables in done.items() if len(tables) == len(trials[name])}
+    per_user = {name: average_tables(tables) for name, tables in complete.items()}
     means = {name: users[sweep.metric].mean() for name, users in per_user.items()}
-    table = pd.DataFrame([_row(trial, sweep.metric) for group in trials.values() for trial in group])
-    return sweep, Found(table, per_user, max(means, key=means.__getitem__, default=""), trials)
+    best = max(means, key=means.__getitem__, default="")
+    return Found(sweep, pd.DataFrame(rows), per_user, best, trials)
 
 
 def write(folder: Path) -> str:
@@ -70,24 +77,28 @@ def write(folder: Path) -> str:
     str
         what to read first: the table by configuration, the best and its comparison to the default, the files
     """
-    sweep, found = read(folder)
-    found.table.to_csv(folder / "table.csv", index=False)
-    found.table.to_parquet(folder / "table.parquet")
-    short, sentence = by_configuration(sweep, found), verdict(sweep, found)
-    figure = _figure(sweep, found, folder / "table.png") if found.per_user else b""
-    page = _page(sweep, found, short, sentence, figure)
-    (folder / "table.html").write_text(page, "utf-8")
-    files = "\n".join(str(folder / f"table.{end}") for end in ("csv", "parquet", "png", "html"))
-    return f"{short.to_string()}\n\n{sentence}\n\n{files}"
+    found = read(folder)
+    figure = _figure(found) if found.per_user else b""
+    content = {
+        "csv": found.table.to_csv(index=False).encode(),
+        "parquet": found.table.to_parquet(),
+        "png": figure,
+        "html": _page(found, figure).encode(),
+    }
+    written = [folder / f"table.{end}" for end in content if content[end]]
+    for path in written:
+        with replacing(path) as new:
+            new.write_bytes(content[path.suffix[1:]])
+    return "\n\n".join([by_configuration(found).to_string(), verdict(found), "\n".join(map(str, written))])
 
 
 def best_trial(folder: Path) -> Trial | None:
     """Give the first trial of the best configuration, None while no configuration is done."""
-    _, found = read(folder)
+    found = read(folder)
     return found.trials[found.best][0] if found.best else None
 
 
-def by_configuration(sweep: Sweep, found: Found) -> pd.DataFrame:
+def by_configuration(found: Found) -> pd.DataFrame:
     """Average over seeds: mean, interval over users, deviation over seeds, seconds; the best first."""
     rows = {}
     for name, trials in found.trials.items():
@@ -95,16 +106,16 @@ def by_configuration(sweep: Sweep, found: Found) -> pd.DataFrame:
         done = own[own["status"] == "done"]
         rows[name] = {"done": f"{len(done)}/{len(own)}", "seconds": done["seconds"].mean()}
         if name in found.per_user:
-            interval = mean_interval(found.per_user[name][[sweep.metric]]).loc[sweep.metric]
+            interval = mean_interval(found.per_user[name][[found.sweep.metric]]).loc[found.sweep.metric]
             rows[name] |= {
                 **interval,
-                "sd over seeds": done[sweep.metric].std() if len(done) > 1 else float("nan"),
+                "sd over seeds": done[found.sweep.metric].std() if len(done) > 1 else float("nan"),
             }
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.sort_values("mean", ascending=False).round(4) if "mean" in table else table
 
 
-def verdict(sweep: Sweep, found: Found) -> str:
+def verdict(found: Found) -> str:
     """Say which configuration is best on validation, and how sure its lead over the default is."""
     if not found.best:
         return "No configuration is done yet."
@@ -113,12 +124,12 @@ def verdict(sweep: Sweep, found: Found) -> str:
             "These configurations differ in how the data are pruned or split: their scores answer different "
             "questions, and none is called the best. Sweep over the model with the data under fixed."
         )
-    mean = found.per_user[found.best][sweep.metric].mean()
+    mean = found.per_user[found.best][found.sweep.metric].mean()
     count = len(found.per_user)
-    best = f"Best on validation of {count} configurations: {found.best} ({sweep.metric} {mean:.4f})."
+    best = f"Best on validation of {count} configurations: {found.best} ({found.sweep.metric} {mean:.4f})."
     if found.best == "default" or "default" not in found.per_user:
         return best
-    lead = paired(sweep, found)
+    lead = paired(found)
     return (
         f"{best} Against the default, paired over {lead.n_users} users: {lead.difference:+.4f}, 95 % "
         f"interval {lead.low:+.4f} to {lead.high:+.4f}, p = {lead.p_value:.4f}; the best of many is partly "
@@ -126,53 +137,71 @@ def verdict(sweep: Sweep, found: Found) -> str:
     )
 
 
-def paired(sweep: Sweep, found: Found) -> Comparison:
+def paired(found: Found) -> Comparison:
     """Compare the best configuration with the default, user by user, each averaged over its seeds."""
-    return compare(found.per_user[found.best], found.per_user["default"], metric=sweep.metric)
+    return compare(found.per_user[found.best], found.per_user["default"], metric=found.sweep.metric)
 
 
-def _all_done(trials: list[Trial]) -> bool:
-    return all(trial.status["status"] == "done" for trial in trials)
+def _recorded_sweep(folder: Path) -> Sweep:
+    """Read what a sweep's folder says that it holds, and check it as if somebody had just written it."""
+    try:
+        content = dict(read_json(folder / "sweep.json"))
+    except (OSError, ValueError, TypeError) as error:
+        raise Refused(f"{folder} holds no sweep: name the folder that `bpr sweep` wrote.") from error
+    sweep, wrong = read_sweep({n: v for n, v in content.items() if v is not None}, report_test=True)
+    if sweep is None:
+        raise Refused(f"{folder / 'sweep.json'} is no sweep: {'; '.join(wrong)}.")
+    return sweep
 
 
-def _per_user(trial: Trial) -> pd.DataFrame:
-    return pd.DataFrame(RunFolder(trial.folder).read(MODEL)["valid_per_user"])
+def _result(trial: Trial, metric: str) -> tuple[dict[str, Any], pd.DataFrame | None]:
+    """Give a trial's status and, if it is done, its per-user table; what was lost since is waiting again."""
+    status = trial.status
+    if status["status"] != "done":
+        return status, None
+    try:
+        users = pd.DataFrame(RunFolder(trial.folder).read(MODEL)["valid_per_user"])
+        if metric in users and all(kind.kind in "iufb" for kind in users.dtypes):
+            return status, users
+        told = f"there is no number {metric} in its table"
+    except (OSError, ValueError, KeyError) as error:
+        told = str(error)
+    return status | {"status": "waiting", "error": f"done once, and lost: {told}"}, None
 
 
-def _row(trial: Trial, metric: str) -> dict[str, Any]:
+def _row(trial: Trial, status: dict[str, Any], per_user: pd.DataFrame | None, metric: str) -> dict[str, Any]:
     given = per_notebook(trial.values)
     values = {name: given[book][name] for book in (*DATA, MODEL) for name in fields([book])}
-    row = {"trial": trial.folder.name, **trial.status, **values}
+    row = {"trial": trial.folder.name, **status, **values}
     del row["run_dir"]
-    if row["status"] != "done":
+    if per_user is None:
         return row
-    per_user = _per_user(trial)
     interval = mean_interval(per_user[[metric]]).loc[metric]
     means = {str(name): value for name, value in per_user.mean().items()}
     return row | means | {"low": interval["low"], "high": interval["high"]}
 
 
-def _figure(sweep: Sweep, found: Found, path: Path) -> bytes:
+def _figure(found: Found) -> bytes:
     from matplotlib.figure import Figure
 
     from bpr_helpers.plots import forest
 
-    means = {name: users[sweep.metric].mean() for name, users in found.per_user.items()}
+    metric = found.sweep.metric
+    means = {name: users[metric].mean() for name, users in found.per_user.items()}
     best = sorted(means, key=means.__getitem__, reverse=True)[:SHOWN]
     shown = dict.fromkeys([*best, *({"default"} & means.keys())])
-    figure = Figure(figsize=(8, 1.2 + 0.3 * len(shown)), layout="constrained")
-    summaries = {name: mean_interval(found.per_user[name][[sweep.metric]]) for name in shown}
-    forest(
-        summaries,
-        metric=sweep.metric,
-        title="Validation, with 95 % intervals over users",
-        ax=figure.subplots(),
-    )
-    figure.savefig(path, dpi=100)
-    return path.read_bytes()
+    figure, file = Figure(figsize=(8, 1.2 + 0.3 * len(shown)), layout="constrained"), io.BytesIO()
+    # A dollar begins a formula, and names hold what the reader's files are called.
+    summaries = {n.replace("$", r"\$"): mean_interval(found.per_user[n][[metric]]) for n in shown}
+    title = "Validation, with 95 % intervals over users"
+    forest(summaries, metric=metric, title=title, ax=figure.subplots())
+    figure.savefig(file, format="png", dpi=100)
+    return file.getvalue()
 
 
-def _page(sweep: Sweep, found: Found, short: pd.DataFrame, sentence: str, figure: bytes) -> str:
+def _page(found: Found, figure: bytes) -> str:
+    """Write the page; whatever comes from a file is escaped, also what pandas writes."""
+    short, sentence = by_configuration(found), verdict(found)
     image = (
         f'<img src="data:image/png;base64,{base64.b64encode(figure).decode()}" alt="validation">'
         if figure
@@ -183,7 +212,7 @@ def _page(sweep: Sweep, found: Found, short: pd.DataFrame, sentence: str, figure
     errors = [
         f"<li>{html.escape(f'{names[str(row.trial)]}: {row.error}')}</li>" for row in failed.itertuples()
     ]
-    heading = f"{len(found.trials)} configurations, judged by {sweep.metric} on validation"
+    heading = f"{len(found.trials)} configurations, judged by {found.sweep.metric} on validation"
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Sweep</title>'
         "<style>body{font-family:sans-serif;margin:2em}td,th{padding:.2em .6em;text-align:right}"

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bpr_helpers.course.parameters import defaults, faults
+from bpr_helpers.course.parameters import defaults
 from bpr_helpers.course.sweep_plan import DATA, MODEL, Sweep, Trial, plan, read_sweep
+from bpr_helpers.settings import clause
 
 
 def sweep(**content):
@@ -26,26 +27,8 @@ def test_a_list_is_itself_and_repeated_configurations_count_once():
     assert sweep(list=[{"dim": 2}, {}, {"dim": 2}]).configurations() == [{}, {"dim": 2}]
 
 
-@settings(deadline=None)
-@given(st.integers(0, 1000), st.integers(1, 30))
-def test_random_values_stay_in_their_ranges_and_are_fixed_by_the_seed(seed, trials):
-    space = {
-        "l2_user": {"low": "1e-3", "high": 0.1, "log": True},
-        "dim": {"low": 8, "high": 64},
-        "item_bias": [True, False],
-    }
-    content = {"random": {"trials": trials, "seed": seed, "space": space}}
-    found = sweep(**content).configurations()
-    assert found == sweep(**content).configurations() and found[0] == {} and len(found) <= trials + 1
-    for one in found[1:]:
-        assert 0.001 <= one["l2_user"] <= 0.1 and 8 <= one["dim"] <= 64 and not faults(one)
-        assert one["l2_user"] == float(f"{one['l2_user']:.4g}")
-
-
-def test_a_logarithmic_range_is_even_in_the_logarithm():
-    space = {"l2_user": {"low": 0.001, "high": 1.0, "log": True}}
-    values = [c["l2_user"] for c in sweep(random={"trials": 1000, "space": space}).configurations()[1:]]
-    assert abs(sum(value < math.sqrt(0.001) for value in values) / 1000 - 0.5) < 0.06  # four deviations
+def draws(trials=2, **space):
+    return {"random": {"trials": trials, "space": space}}
 
 
 @pytest.mark.parametrize(
@@ -75,6 +58,33 @@ def test_a_logarithmic_range_is_even_in_the_logarithm():
             {"random": {"trials": 2, "space": {"dim": {"lo": 1, "high": 2}}}},
             "no entry lo (did you mean low?)",
         ),
+        ({"Grid": {"dim": [2]}}, "a sweep has no entry Grid (did you mean grid?)"),
+        ({"FIXED": {"k": 3}, "grid": {"dim": [2]}}, "a sweep has no entry FIXED (did you mean fixed?)"),
+        ({"grid": {"Dim": [2]}}, "no notebook has a parameter Dim (did you mean dim?)"),
+        ({"random": {"trials": 2, "Space": {"dim": [2]}}}, "random has no entry Space (did you mean space?)"),
+        ({"fixed": {1: 2}, "grid": {"dim": [2]}}, "fixed.1 is no name"),
+        ({1: 2, "grid": {"dim": [2]}}, "1 "),
+        ({"grid": {"dim": [2]}, "seeds": [-1]}, "seeds.0 must be at least 0"),
+        ({"grid": {"dim": [2]}, "seeds": [2**32]}, "seeds.0 must be below 4294967296"),
+        (draws(l2_user={"low": 0.1, "high": math.inf}), "random.space.l2_user.high must be a finite number"),
+        (draws(l2_user={"low": "-inf", "high": 1}), "random.space.l2_user.low must be a finite number"),
+        (draws(l2_user={"low": math.nan, "high": 1}), "random.space.l2_user.low must be a finite number"),
+        (draws(l2_user={"low": 0.1}), "random.space.l2_user.high is missing"),
+        (draws(l2_user=0.1), "random.space.l2_user must be a list"),
+        (draws(dim={"low": 1.5, "high": 8}), "dim must be a whole number at least 1, not 1.5"),
+        (
+            draws(averaging={"low": 0.5, "high": 1}),
+            "averaging must be a number at least 0 and below 1, not 1.0",
+        ),
+        (draws(user_k=[2, 3]), "user_k changes the data, so that scores do not compare"),
+        (draws(sampler=["hard", "uniform"], alpha=[0.1]), "alpha has no effect with"),
+        (draws(dim=[2], trials=10**9), "random.trials must be at most 10000"),
+        (draws(dim=[2]) | {"seeds": list(range(60_000))}, "these are 120,000 trials"),
+        (
+            {"random": draws(dim=[2])["random"] | {"sampler": "tp"}},
+            "random.sampler must be one of 'random' or",
+        ),
+        ({"grid": {"dim": [*range(400)], "l2_user": [*range(400)]}}, "these are 160,000 trials"),
         ({"list": [{"n_test": 3}]}, "n_test has no effect with split='per_user'"),
         ({"grid": {"dim": [2]}, "fixed": {"valid_fraction": 0.0, "patience": 0}}, "valid_fraction is 0"),
     ],
@@ -120,11 +130,58 @@ def test_what_is_wrong_in_a_list_is_told_once():
     assert wrong == ["seeds.0 must be a whole number"]
 
 
-def test_a_trial_without_a_readable_status_is_waiting(tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        "[" * 10**5,
+        '{"status": 3}',
+        '{"status": "done", "attempts": -1}',
+        '{"attempts": "x"}',
+    ],
+)
+def test_a_trial_without_a_readable_status_is_waiting(tmp_path, content):
     trial = Trial({}, {"seed": 0}, tmp_path)
     assert trial.status["status"] == "waiting"
-    (tmp_path / "status.json").write_text("{")
+    (tmp_path / "status.json").write_text(content)
     assert trial.status["status"] == "waiting" and not trial.is_done(tmp_path)
+    assert trial.status.keys() == {"status", "attempts", "seconds", "error"}
+
+
+def test_a_status_that_lacks_entries_has_their_defaults(tmp_path):
+    (tmp_path / "status.json").write_text('{"status": "done", "more": 1}')
+    status = Trial({}, {"seed": 0}, tmp_path).status
+    assert math.isnan(status.pop("seconds")) and status == {"status": "done", "attempts": 0, "error": ""}
+
+
+def test_texts_that_are_numbers_are_numbers_wherever_they_stand():
+    found = sweep(fixed={"learning_rate": "1e-2"}, list=[{"l2_user": "1e-3"}])
+    assert found.settings() == [{"learning_rate": 0.01}, {"learning_rate": 0.01, "l2_user": 0.001}]
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+KEYS = st.sampled_from(
+    ["fixed", "grid", "random", "list", "seeds", "space", "dim", "Values", "Range", "low", 1]
+)
+
+
+@settings(deadline=None)
+@given(
+    st.recursive(
+        PLAIN, lambda one: st.lists(one, max_size=3) | st.dictionaries(KEYS, one, max_size=3)
+    ).filter(lambda content: isinstance(content, dict))
+)
+def test_whatever_a_file_holds_is_a_sweep_or_told_in_sentences(content):
+    found, wrong = read_sweep(content)
+    assert (found is None) == bool(wrong) and all(wrong) and not any("\n" in fault for fault in wrong)
+
+
+def test_what_has_no_words_keeps_those_of_pydantic():
+    fault = {"type": "frozen_field", "loc": ("dim",), "msg": "Field is frozen", "input": 1}
+    assert clause(fault) == "is refused: Field is frozen"
 
 
 def test_a_sweep_comes_back_from_its_own_record():

@@ -3,15 +3,18 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from tiny_notebooks import write_series
 
-from bpr_helpers.course import runs, sweep_run
+from bpr_helpers.course import runs, sweep_run, sweep_search
 from bpr_helpers.course.parameters import defaults
 from bpr_helpers.course.run_folder import RunFolder
 from bpr_helpers.course.sweep_plan import MODEL, plan, read_sweep
@@ -125,6 +128,7 @@ def test_a_second_sweep_in_the_same_folder_is_refused(tmp_path):
 # A trial notes its start and its end, and its first attempt waits to be killed.
 COUNTED = """
 open({log!r}, 'a').write(f'start {{dim}}\\n')
+open({log!r} + f'-{{dim}}', 'w').write(str(os.getppid()))
 if dim == 3 and open({log!r}).read().count('start 3') == 1: time.sleep(300)
 time.sleep(0.2)
 open({log!r}, 'a').write(f'end {{dim}}\\n')
@@ -171,8 +175,10 @@ def test_a_worker_of_a_separate_scheduler_is_killed_and_nothing_is_lost(tmp_path
         workers += [subprocess.Popen([*worker, address], **quiet) for _ in range(2)]
         process = bpr_sweep(tmp_path, [3, 4], notebooks, "--scheduler", address)
         wait_for(lambda: "start 3" in log.read_text())
-        busy = next(w for w in workers if _starts_run_of(w.pid, tmp_path, 3))
-        os.kill(busy.pid, signal.SIGKILL)
+        wait_for(lambda: (tmp_path / "log-3").exists() and (tmp_path / "log-3").read_text())
+        busy = int((tmp_path / "log-3").read_text())  # the parent of the trial's kernel
+        assert busy in [worker.pid for worker in workers]
+        os.kill(busy, signal.SIGKILL)
         text, _ = process.communicate(timeout=200)
     finally:
         for started in [scheduler, *workers]:
@@ -181,19 +187,9 @@ def test_a_worker_of_a_separate_scheduler_is_killed_and_nothing_is_lost(tmp_path
     assert process.returncode == 0, text
     ends = sorted(line for line in log.read_text().splitlines() if line.startswith("end"))
     assert ends == sorted(["end 3", "end 4", f"end {USUAL}"])  # every trial was finished, and once
+    assert "2 workers at tcp://127.0.0.1:" in text
     assert "attempt 2" in text and text.count("attempt 2") == 1
     assert "Best on validation of 3 configurations" in text and (tmp_path / "runs/sweep/table.html").exists()
-
-
-def _starts_run_of(pid: int, folder: Path, dim: int) -> bool:
-    """Tell whether the trial with this dim is the work of a child of the process."""
-    children = Path(f"/proc/{pid}/task").glob("*/children")
-    for child in " ".join(file.read_text() for file in children).split():
-        command = Path(f"/proc/{child}/cmdline").read_text().split("\0")
-        if "--run-dir" in command:
-            file = Path(command[command.index("--run-dir") + 1], "parameters.yaml")
-            return json.loads(file.read_text()).get("dim") == dim
-    return False
 
 
 def test_interrupted_and_resumed(tmp_path):
@@ -220,3 +216,135 @@ def test_a_scheduler_that_has_no_address_is_refused():
         sweep_run._runner(1, "nonsense"),
     ):
         pass
+
+
+def test_a_process_that_holds_a_trial_leaves_no_kernel_behind(tmp_path):
+    """The kernel of a sweep that is killed ends by itself, so that nothing writes into its folder."""
+    log = tmp_path / "log"
+    log.touch()
+    alive = COUNTED.replace(
+        "time.sleep(300)", "open({log!r} + '-kernel', 'w').write(str(os.getpid())); time.sleep(300)"
+    )
+    notebooks = write_series(tmp_path / "series", {MODEL: alive.format(log=str(log))})
+    process = bpr_sweep(tmp_path, [3], notebooks, "--workers", "1")
+    wait_for(lambda: (tmp_path / "log-kernel").exists() and (tmp_path / "log-kernel").read_text())
+    kernel = int((tmp_path / "log-kernel").read_text())
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not Path(f"/proc/{kernel}/cmdline").exists() or not is_running(kernel))
+
+
+def is_running(pid):
+    """A process that nobody has waited for is still listed."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+@contextmanager
+def listening(say=b""):
+    """A program that takes connections and may say something, and that is no scheduler."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        held = []
+
+        def serve():
+            with suppress(OSError):
+                while True:
+                    held.append(server.accept()[0])
+                    held[-1].sendall(say)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+        for line in held:
+            line.close()
+
+
+@pytest.mark.parametrize(
+    ("say", "words"),
+    [(b"", "said nothing"), (b"SSH-2.0-OpenSSH_9\r\n", "another program answers, with b'SSH-2.0-'")],
+)
+def test_another_program_at_the_address_is_told(monkeypatch, say, words):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(sweep_run, "ANSWER", 1)
+    with (
+        listening(say) as port,
+        pytest.raises(runs.Refused, match=words),
+        sweep_run._runner(1, f"tcp://127.0.0.1:{port}"),
+    ):
+        pass
+
+
+def test_tls_without_certificates_says_what_it_needs():
+    pytest.importorskip("distributed")
+    with (
+        listening() as port,
+        pytest.raises(runs.Refused, match="CA_FILE"),
+        sweep_run._runner(1, f"tls://127.0.0.1:{port}"),
+    ):
+        pass
+
+
+def test_a_scheduler_without_workers_is_told_and_waited_for(capsys):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None, processes=True) as cluster:
+        threading.Timer(1, cluster.scale, [1]).start()
+        with sweep_run._runner(1, cluster.scheduler_address):
+            pass
+    said = capsys.readouterr().out
+    assert "0 workers at tcp://" in said and "start it with `dask worker tcp://" in said
+
+
+def test_a_trial_whose_files_were_lost_or_cut_is_run_again(tmp_path):
+    """Linked files are one file: cut in one trial, they are cut for all of them."""
+    notebooks, folder = write_series(tmp_path / "series"), tmp_path / "sweep"
+    for stage, output in [
+        (MODEL, "model"),
+        ("02_chronological_split", "train"),
+        ("02_chronological_split", "test"),
+    ]:
+        trials = run_sweep(sweep(list=[{}]), folder, workers=1, notebooks=notebooks)
+        assert [trial.status["status"] for trial in trials] == ["done"]
+        path = RunFolder(trials[0].folder).read(stage).path(output)
+        path.write_bytes(path.read_bytes()[:-20])
+        assert not trials[0].is_done(notebooks), output
+    trials = run_sweep(sweep(list=[{}]), folder, workers=1, notebooks=notebooks)
+    assert trials[0].is_done(notebooks) and trials[0].status["attempts"] == 4
+
+
+def test_tpe_learns_from_round_to_round_and_is_resumed(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("optuna")
+    monkeypatch.setattr(sweep_search, "STARTUP", 2)
+    monkeypatch.setattr(sweep_search, "ROUND", 1)
+    notebooks, folder = write_series(tmp_path / "series"), tmp_path / "sweep"
+    content = {"trials": 2, "sampler": "tpe", "space": {"dim": {"low": 2, "high": 60}}}
+    run_sweep(sweep(random=content), folder, workers=1, notebooks=notebooks)
+    longer = sweep(random=content | {"trials": 3})
+    trials = run_sweep(longer, folder, workers=1, notebooks=notebooks)
+    assert [trial.status["attempts"] for trial in trials] == [1, 1, 1, 1]
+    dims = [one["dim"] for one in longer.study(folder).configurations()]
+    assert longer.study(folder).scores() == pytest.approx(
+        [(dim + 2) / 100 for dim in dims]
+    )  # what the tiny notebook gives
+    capsys.readouterr()
+    assert run_sweep(longer, folder, workers=1, notebooks=notebooks) == trials
+    assert "4 trials: 4 done before" in capsys.readouterr().out
+
+
+def test_a_trial_folder_that_is_a_link_is_not_written_into(tmp_path):
+    notebooks, folder = write_series(tmp_path / "series"), tmp_path / "sweep"
+    (trial,) = plan(sweep(list=[{}]), folder)
+    (tmp_path / "elsewhere").mkdir()
+    trial.folder.parent.mkdir(parents=True)
+    trial.folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(runs.Refused, match="is a link"):
+        run_sweep(sweep(list=[{}]), folder, workers=1, notebooks=notebooks)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "3", "[" * 10**5])
+def test_a_record_of_the_test_part_that_cannot_be_read_is_told(tmp_path, content):
+    (trial,) = plan(sweep(list=[{}]), tmp_path)
+    (tmp_path / "test.json").write_text(content)
+    with pytest.raises(runs.Refused, match="nobody knows whether"):
+        report_test(trial, tmp_path)
