@@ -210,7 +210,7 @@ class BPR:
         alike = {
             name: use[name] for name in ("item_bias", "epochs", "batch_size", "averaging", "patience", "seed")
         }
-        depends_on = training.fingerprint(_as_json(use, but="epochs"), self.matrix, held_out)
+        depends_on = training.hash_of_training(_as_json(use, but="epochs"), self.matrix, held_out)
         return training.train(
             self.keras_model.tables,
             self.matrix,

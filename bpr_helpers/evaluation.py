@@ -278,7 +278,8 @@ def _relevant_pairs(
     known = pairs[pairs["user"] >= 0].sort_values(["user", "item"], kind="stable", ignore_index=True)
     if known.empty:
         meet(pairs["user_id"], matrix.user_ids, "test user")
-    meet(pairs["item_id"], matrix.item_ids, "test item")
+    if known["item"].max() < 0 and pairs["item_id"].dtype != pd.Index(matrix.item_ids).dtype:
+        meet(pairs["item_id"], matrix.item_ids, "test item")  # other ids, not items that came later
     repeated = seen.contains(known["user"].to_numpy(), known["item"].to_numpy())
     counts = {
         "users": known["user"].nunique(),

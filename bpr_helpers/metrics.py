@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 Floats = NDArray[np.float64]
 
@@ -251,8 +252,6 @@ def intra_list_distance(lists: ArrayLike, vectors: Any) -> Floats:
     Ziegler et al. (2005), Improving recommendation lists through topic diversification, section 3;
     Zhang and Hurley (2008) for the distance.
     """
-    from scipy import sparse
-
     lists = np.asarray(lists)
     listed = lists >= 0
     shown, places = np.unique(lists, return_inverse=True)

@@ -153,7 +153,7 @@ class Uniform:
         return self.unseen.item(users, ranks)
 
 
-class Popularity:
+class ByPopularity:
     """Unseen items with probability proportional to their number of interactions to the power alpha.
 
     Items are drawn for everybody alike and drawn again where the user has seen them, which leaves exactly the
@@ -290,7 +290,7 @@ class SeenBits:
 
 SAMPLERS: dict[SamplerName, type[Sampler]] = {
     "uniform": Uniform,
-    "popularity": Popularity,
+    "popularity": ByPopularity,
     "hard": Hard,
     "shared": Shared,
     "weighted": Weighted,

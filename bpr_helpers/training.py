@@ -430,7 +430,7 @@ def open_arrays(path: Path, expected: dict[str, tuple[tuple[int, ...], np.dtype]
         yield file
 
 
-def fingerprint(settings: dict[str, Any], *matrices: InteractionMatrix | None) -> str:
+def hash_of_training(settings: dict[str, Any], *matrices: InteractionMatrix | None) -> str:
     """A hash of all that a training depends on: parameters, interactions, and the times that weigh them."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for matrix in matrices:

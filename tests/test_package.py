@@ -62,7 +62,7 @@ def test_metrics_import_nothing_of_the_package() -> None:
     assert not imported("metrics")
 
 
-@pytest.mark.parametrize("name", ["runs", "sweep_plan", "sweep_run", "sweep_table", "cli"])
+@pytest.mark.parametrize("name", ["runs", "sweep_search", "sweep_plan", "sweep_run", "sweep_table", "cli"])
 def test_runs_know_nothing_of_models(name: str) -> None:
     assert not imported(f"course.{name}") & {*MODELS, "sampling"}
 
@@ -79,7 +79,7 @@ def test_no_function_is_longer_than_forty_lines(name: str) -> None:
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
-    heavy = "{'tensorflow', 'keras', 'matplotlib', 'papermill', 'dask'}"
+    heavy = "{'tensorflow', 'keras', 'matplotlib', 'papermill', 'dask', 'optuna'}"
     code = f"import sys, bpr_helpers; print({heavy} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"

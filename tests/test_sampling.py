@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from bpr_helpers.matrix import InteractionMatrix
-from bpr_helpers.sampling import USUAL_NEGATIVES, Popularity, SeenBits, UnseenItems, Weighted, make_sampler
+from bpr_helpers.sampling import USUAL_NEGATIVES, ByPopularity, SeenBits, UnseenItems, Weighted, make_sampler
 
 
 def matrix_of(seen: list[set[int]], n_items: int) -> InteractionMatrix:
@@ -61,7 +61,7 @@ def test_uniform_draws_every_unseen_item_alike_and_no_positive(user: int) -> Non
 def test_popularity_draws_in_proportion_to_the_power_of_popularity(
     alpha: float, tries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Popularity, "TRIES", tries)
+    monkeypatch.setattr(ByPopularity, "TRIES", tries)
     counts = drawn("popularity", 1, n=4_000 if tries < 2 else 60_000, alpha=alpha)
     mass = (
         np.array([3.0, 3, 2, 2, 2, 2, 0]) ** alpha

@@ -10,10 +10,14 @@ from typing import Any, NoReturn
 
 import click
 
+from bpr_helpers.course import runs
 from bpr_helpers.course.parameters import NOTEBOOKS, faults, fields, from_text, idle
 from bpr_helpers.course.paths import read_yaml, resolve
-from bpr_helpers.course.run_folder import read_json
+from bpr_helpers.course.run_folder import RunFolder, read_json
 from bpr_helpers.course.series import KCORE
+from bpr_helpers.course.sweep_plan import read_sweep
+from bpr_helpers.data import check_columns
+from bpr_helpers.movielens import MOVIELENS
 from bpr_helpers.settings import nearest
 
 EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
@@ -79,7 +83,6 @@ def sweep_command(
     SWEEP.YAML holds `fixed` parameters, one of `grid`, `random` and `list`, and `seeds`, `metric` and `part`.
     Exit codes as for `bpr run`; 1 when a run failed.
     """
-    from bpr_helpers.course.sweep_plan import read_sweep
 
     content, found = read_yaml(file)
     sweep, wrong = (None, []) if found else read_sweep(content, report_test)
@@ -98,12 +101,10 @@ def table_command(folder: str) -> None:
     """Gather a sweep in one table (CSV and Parquet), a figure and an HTML page, written into its folder."""
     from bpr_helpers.course import sweep_table
 
-    _guarded(lambda: click.echo(sweep_table.write(_place(folder))))
+    _guarded(lambda: click.echo(sweep_table.write(sweep_table.read(_place(folder)))))
 
 
 def _run(values: dict[str, Any], stages: list[str], how: dict[str, Any], notebooks: str | None) -> None:
-    from bpr_helpers.course import runs
-    from bpr_helpers.course.run_folder import RunFolder
 
     where = _place(notebooks) if notebooks else None
     if not runs.run(values, stages, notebooks=where, **how):
@@ -114,16 +115,17 @@ def _run(values: dict[str, Any], stages: list[str], how: dict[str, Any], noteboo
 def _sweep(
     sweep: Any, run_dir: str, workers: int | None, scheduler: str, report_test: bool, notebooks: str | None
 ) -> None:
-    from bpr_helpers.course import runs, sweep_run, sweep_table
+    from bpr_helpers.course import sweep_run, sweep_table
 
     folder, where = _place(run_dir), _place(notebooks) if notebooks else None
     trials = sweep_run.run_sweep(sweep, folder, workers=workers, scheduler=scheduler, notebooks=where)
-    click.echo("\n" + sweep_table.write(folder))
+    found = sweep_table.read(folder)
+    click.echo("\n" + sweep_table.write(found))
     failed = sum(trial.status["status"] != "done" for trial in trials)
-    if report_test and (winner := sweep_table.best_trial(folder)):
+    if report_test and (winner := found.winner):
         click.echo(f"\nOn the test part, {winner}:\n{sweep_run.report_test(winner, folder, where)}")
     if failed:
-        raise runs.Failed(f"{failed} of {len(trials)} trials failed; the same command tries them again")
+        raise runs.FailedError(f"{failed} of {len(trials)} trials failed; the same command tries them again")
 
 
 def _no_notebooks(folder: str | None) -> list[str]:
@@ -139,16 +141,15 @@ def _place(path: str) -> Path:
 
 def _guarded(work: Callable[[], None]) -> None:
     """Do the work with the kernels' environment set, and turn every way it can end into an exit code."""
-    from bpr_helpers.course import runs
 
     for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell in the background has SIGINT ignored
         signal.signal(number, signal.default_int_handler)  # so that a kernel is ended with its run
     runs.prepare_environment(Path.cwd())
     try:
         work()
-    except runs.Refused as error:
+    except runs.RefusedError as error:
         _refuse([str(error)])
-    except runs.Failed as error:
+    except runs.FailedError as error:
         click.echo(f"bpr: {error}", err=True)
         sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
@@ -224,8 +225,6 @@ def _made_with(manifest: Path) -> dict[str, Any]:
 
 def _missing_files(values: dict[str, Any], stages: list[str]) -> list[str]:
     """List data files and columns that are not there, so that no notebook has to find out."""
-    from bpr_helpers.data import check_columns
-    from bpr_helpers.movielens import MOVIELENS
 
     named = {*MOVIELENS, "synthetic", ""}
     own = {name: values.get(name, "") for name in ("source", "items_source")}

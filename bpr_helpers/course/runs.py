@@ -32,11 +32,11 @@ from bpr_helpers.course.series import EVALUATION, MODEL, STAGES
 from bpr_helpers.files import replacing
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Nothing was executed, and the message says in a sentence why."""
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """A notebook did not end well; the message names it, its cell and the error's last line."""
 
 
@@ -76,9 +76,9 @@ def run(
 
     Raises
     ------
-    Refused
+    RefusedError
         Another run is in the folder, or the folder cannot be written.
-    Failed
+    FailedError
         A notebook failed, its kernel died, or the disk is full.
     """
     given, source = per_notebook(values), notebooks or repository_root() / "notebooks"
@@ -153,11 +153,13 @@ def one_at_a_time(path: Path, wait: bool) -> Iterator[None]:
         path.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=-1 if wait else 0)
     except Timeout as error:
-        raise Refused(
+        raise RefusedError(
             f"Another run is at work in {_shown(path)}: wait until it has ended, or choose another --run-dir."
         ) from error
     except OSError as error:
-        raise Refused(f"{path} cannot be written ({error.strerror}): choose another --run-dir.") from error
+        raise RefusedError(
+            f"{path} cannot be written ({error.strerror}): choose another --run-dir."
+        ) from error
     try:
         yield
     finally:
@@ -193,7 +195,7 @@ def _execute(
     except Exception as error:
         if running.exists():
             running.replace(target)
-        raise Failed(
+        raise FailedError(
             f"{stage} failed{_what(error, target)}\nThe notebook up to there: {_shown(target)}"
         ) from error
     return float(node.metadata.papermill.duration)

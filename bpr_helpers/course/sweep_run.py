@@ -60,7 +60,7 @@ def run_sweep(
 
     Raises
     ------
-    runs.Refused
+    runs.RefusedError
         Another sweep is at work in the folder, the folder holds links, or a search has no Optuna.
     """
     source = (notebooks or repository_root() / "notebooks").resolve()
@@ -104,7 +104,9 @@ def _tell(study: Study, sweep: Sweep, folder: Path) -> None:
 def _refuse_links(trial: Trial, folder: Path) -> None:
     """Refuse to write through a link in a sweep's folder, which somebody else may have made."""
     if trial.folder.is_symlink() or (trial.folder / "status.json").is_symlink():
-        raise runs.Refused(f"{trial.folder} is a link or holds one, and a sweep writes into {folder} alone")
+        raise runs.RefusedError(
+            f"{trial.folder} is a link or holds one, and a sweep writes into {folder} alone"
+        )
 
 
 def report_test(trial: Trial, folder: Path, notebooks: Path | None = None) -> str:
@@ -117,13 +119,13 @@ def report_test(trial: Trial, folder: Path, notebooks: Path | None = None) -> st
 
     Raises
     ------
-    runs.Refused
+    runs.RefusedError
         The test part was read for another trial before.
     """
     record = folder / "test.json"
     name = _recorded(record) or trial.folder.name
     if name != trial.folder.name:
-        raise runs.Refused(
+        raise runs.RefusedError(
             f"{folder} has read its test part for trial {name}; reading it for another one would make it "
             "part of the choice: start a new sweep with another split or other data."
         )
@@ -139,7 +141,7 @@ def _recorded(record: Path) -> str:
     try:
         return str(read_json(record)["trial"])
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise runs.Refused(
+        raise runs.RefusedError(
             f"{record} cannot be read, so that nobody knows whether the test part has been: start a new sweep"
         ) from error
 
@@ -150,7 +152,7 @@ def run_trial(job: Job, threads: int) -> dict[str, Any]:
     status = trial.status | {"status": "running", "attempts": trial.status["attempts"] + 1, "error": ""}
     start = time.monotonic()
     try:
-        _share(Path(job["prepared"]), trial.folder)
+        _link_stages(Path(job["prepared"]), trial.folder)
         write_json(trial.folder / "status.json", status)
         error = _execute(job, threads)
     except OSError as problem:
@@ -176,7 +178,7 @@ def _execute(job: Job, threads: int) -> str:
     try:
         values = job["values"] | {"run_dir": job["folder"]}
         runs.run(values, [MODEL], notebooks=Path(job["notebooks"]), **how)
-    except (runs.Refused, runs.Failed) as error:
+    except (runs.RefusedError, runs.FailedError) as error:
         return str(error).splitlines()[0]
     return ""
 
@@ -185,7 +187,7 @@ def _job_if_possible(trial: Trial, folder: Path, notebooks: Path) -> Job | None:
     """Give a trial's job, or record that its data cannot be made."""
     try:
         return _job(trial, folder, notebooks)
-    except runs.Failed as error:
+    except runs.FailedError as error:
         told = str(error).splitlines()[0]
         status = {"status": "failed", "error": told, "attempts": trial.status["attempts"] + 1}
         write_json(trial.folder / "status.json", trial.status | status)
@@ -220,7 +222,7 @@ def _runner(size: int, scheduler: str) -> Iterator[Callable[[list[Job]], Iterabl
             from dask.distributed import Client, LocalCluster
         except ImportError as error:
             if scheduler:
-                raise runs.Refused("--scheduler needs dask: pip install 'bpr-helpers[sweep]'") from error
+                raise runs.RefusedError("--scheduler needs dask: pip install 'bpr-helpers[sweep]'") from error
             print("dask is not installed (pip install 'bpr-helpers[sweep]'): the trials run one by one.")
             size = 1
     if scheduler:
@@ -244,7 +246,7 @@ def _client(scheduler: str) -> Any:
         client = Client(scheduler, timeout=ANSWER)
     except (OSError, ValueError, TypeError) as error:
         start = "start one with `dask scheduler`, and give the address that it prints"
-        raise runs.Refused(f"no dask scheduler answers at {scheduler} ({error}): {start}") from error
+        raise runs.RefusedError(f"no dask scheduler answers at {scheduler} ({error}): {start}") from error
     count = len(client.scheduler_info(n_workers=-1)["workers"])
     print(f"{count} worker{'' if count == 1 else 's'} at {scheduler}", flush=True)
     if not count:
@@ -324,7 +326,7 @@ def _on_worker(job: Job, hosts: list[str]) -> dict[str, Any]:
     return run_trial(job, max(1, (os.cpu_count() or 1) // sharing))
 
 
-def _share(prepared: Path, folder: Path) -> None:
+def _link_stages(prepared: Path, folder: Path) -> None:
     """Give a trial the pruned and split data; linked, not copied, where the disk can."""
     folder.mkdir(parents=True, exist_ok=True)
     for stage in DATA:

@@ -18,7 +18,7 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from bpr_helpers.course.parameters import faults, fields, from_text
-from bpr_helpers.course.runs import Refused
+from bpr_helpers.course.runs import RefusedError
 from bpr_helpers.settings import builtin_type
 
 JOURNAL = "search.jsonl"
@@ -107,7 +107,7 @@ class Study:
 
     Raises
     ------
-    Refused
+    RefusedError
         Optuna is not installed, or the journal is none.
 
     Examples
@@ -128,7 +128,7 @@ class Study:
         self._name = hashlib.sha256(key.encode()).hexdigest()[:12]
         self._study: Any = None
         if journal.is_symlink() or (journal.exists() and not journal.is_file()):
-            raise Refused(f"{journal} is no plain file, so it is not read")
+            raise RefusedError(f"{journal} is no plain file, so it is not read")
         if journal.exists():
             self._open()
 
@@ -137,7 +137,7 @@ class Study:
 
         Raises
         ------
-        Refused
+        RefusedError
             The journal holds values that this search does not draw.
         """
         if self._study is None:
@@ -145,7 +145,9 @@ class Study:
         found = [self._configuration(trial.params) for trial in self._trials()]
         for one in found:
             if wrong := self._strange(one):
-                raise Refused(f"{self.journal} holds what this search does not draw ({wrong}): remove it")
+                raise RefusedError(
+                    f"{self.journal} holds what this search does not draw ({wrong}): remove it"
+                )
         return found
 
     def scores(self) -> list[float | None]:
@@ -234,7 +236,7 @@ class Study:
         try:
             import optuna
         except ImportError as error:
-            raise Refused("a random search needs optuna: pip install 'bpr-helpers[sweep]'") from error
+            raise RefusedError("a random search needs optuna: pip install 'bpr-helpers[sweep]'") from error
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
@@ -253,7 +255,7 @@ class Study:
             yield
         except JOURNAL_FAULTS as error:
             told = f"{type(error).__name__}: {error}".rstrip(": ")
-            raise Refused(
+            raise RefusedError(
                 f"{self.journal} cannot be read as Optuna's journal ({told}): remove it, and the same "
                 "command draws again; no trial that is done is done again"
             ) from error

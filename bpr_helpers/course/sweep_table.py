@@ -13,7 +13,7 @@ import pandas as pd
 
 from bpr_helpers.course.parameters import fields, per_notebook
 from bpr_helpers.course.run_folder import RunFolder, read_json
-from bpr_helpers.course.runs import Refused
+from bpr_helpers.course.runs import RefusedError
 from bpr_helpers.course.series import MODEL
 from bpr_helpers.course.sweep_plan import DATA, Sweep, Trial, digest, line, plan, read_sweep
 from bpr_helpers.files import replacing
@@ -28,6 +28,7 @@ class Found:
 
     Attributes
     ----------
+    folder : the sweep's
     sweep : what was asked for
     table : DataFrame, a row per trial: status, seconds, every parameter, the mean of every metric on the
         validation part, and low and high, the 95 % interval of the sweep's metric
@@ -36,11 +37,17 @@ class Found:
     trials : configuration -> its trials
     """
 
+    folder: Path
     sweep: Sweep
     table: pd.DataFrame
     per_user: dict[str, pd.DataFrame]
     best: str
     trials: dict[str, list[Trial]]
+
+    @property
+    def winner(self) -> Trial | None:
+        """The first trial of the best configuration, None while no configuration is done."""
+        return self.trials[self.best][0] if self.best else None
 
 
 def read(folder: Path) -> Found:
@@ -48,7 +55,7 @@ def read(folder: Path) -> Found:
 
     Raises
     ------
-    Refused
+    RefusedError
         The folder holds no sweep.
     """
     sweep = _recorded_sweep(folder)
@@ -66,18 +73,17 @@ def read(folder: Path) -> Found:
     per_user = {name: average_tables(tables) for name, tables in complete.items()}
     means = {name: users[sweep.metric].mean() for name, users in per_user.items()}
     best = max(means, key=means.__getitem__, default="")
-    return Found(sweep, pd.DataFrame(rows), per_user, best, trials)
+    return Found(folder, sweep, pd.DataFrame(rows), per_user, best, trials)
 
 
-def write(folder: Path) -> str:
-    """Write table.csv, table.parquet, table.png and table.html into a sweep's folder.
+def write(found: Found) -> str:
+    """Write table.csv, table.parquet, table.png and table.html into the sweep's folder.
 
     Returns
     -------
     str
         what to read first: the table by configuration, the best and its comparison to the default, the files
     """
-    found = read(folder)
     figure = _figure(found) if found.per_user else b""
     content = {
         "csv": found.table.to_csv(index=False).encode(),
@@ -85,17 +91,11 @@ def write(folder: Path) -> str:
         "png": figure,
         "html": _page(found, figure).encode(),
     }
-    written = [folder / f"table.{end}" for end in content if content[end]]
+    written = [found.folder / f"table.{end}" for end in content if content[end]]
     for path in written:
         with replacing(path) as new:
             new.write_bytes(content[path.suffix[1:]])
     return "\n\n".join([by_configuration(found).to_string(), verdict(found), "\n".join(map(str, written))])
-
-
-def best_trial(folder: Path) -> Trial | None:
-    """Give the first trial of the best configuration, None while no configuration is done."""
-    found = read(folder)
-    return found.trials[found.best][0] if found.best else None
 
 
 def by_configuration(found: Found) -> pd.DataFrame:
@@ -147,10 +147,10 @@ def _recorded_sweep(folder: Path) -> Sweep:
     try:
         content = dict(read_json(folder / "sweep.json"))
     except (OSError, ValueError, TypeError) as error:
-        raise Refused(f"{folder} holds no sweep: name the folder that `bpr sweep` wrote.") from error
+        raise RefusedError(f"{folder} holds no sweep: name the folder that `bpr sweep` wrote.") from error
     sweep, wrong = read_sweep({n: v for n, v in content.items() if v is not None}, report_test=True)
     if sweep is None:
-        raise Refused(f"{folder / 'sweep.json'} is no sweep: {'; '.join(wrong)}.")
+        raise RefusedError(f"{folder / 'sweep.json'} is no sweep: {'; '.join(wrong)}.")
     return sweep
 
 

@@ -128,7 +128,8 @@ def test_every_command_opens_the_same_folder(tmp_path, monkeypatch, command):
     Path("s.yaml").write_text("grid: {dim: [3]}\n")
     opened = []
     monkeypatch.setattr(sweep_run, "run_sweep", lambda sweep, folder, **_: opened.append(folder) or [])
-    monkeypatch.setattr(sweep_table, "write", lambda folder: opened.append(folder) or "")
+    monkeypatch.setattr(sweep_table, "read", lambda folder: opened.append(folder))
+    monkeypatch.setattr(sweep_table, "write", lambda found: "")
     for name in ("~/{a} b", "x", str(tmp_path / "y")):
         assert CliRunner().invoke(cli.main, [*command, name]).exit_code == 0
     assert list(dict.fromkeys(opened)) == [tmp_path / "home" / "{a} b", tmp_path / "x", tmp_path / "y"]
@@ -195,7 +196,8 @@ def test_refusing_loads_neither_tensorflow_nor_papermill(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(runs.Failed("x"), 1), (runs.Refused("x"), 2), (KeyboardInterrupt(), 130), (None, 0)]
+    ("error", "code"),
+    [(runs.FailedError("x"), 1), (runs.RefusedError("x"), 2), (KeyboardInterrupt(), 130), (None, 0)],
 )
 def test_exit_codes(bpr, monkeypatch, error, code):
     def work(*_):

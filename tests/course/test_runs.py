@@ -250,7 +250,7 @@ def test_a_failing_notebook_is_named_and_kept(tmp_path, series):
         tmp_path / "series", {FIRST: "print('so far')\nraise ValueError('first\\nlast line')"}
     )
     folder = RunFolder(tmp_path / "run")
-    with pytest.raises(runs.Failed, match=rf"^{FIRST} failed in cell \[4\]: last line") as caught:
+    with pytest.raises(runs.FailedError, match=rf"^{FIRST} failed in cell \[4\]: last line") as caught:
         runs.run({"run_dir": str(folder.path)}, notebooks=notebooks)
     kept = runs.executed_notebook(folder, FIRST)
     assert str(kept) in str(caught.value) and "so far" in kept.read_text()
@@ -260,20 +260,20 @@ def test_a_failing_notebook_is_named_and_kept(tmp_path, series):
 
 def test_an_error_without_words_shows_its_code(tmp_path, series):
     notebooks = write_series(tmp_path / "series", {FIRST: "x = 1\nassert x == 2"})
-    with pytest.raises(runs.Failed, match=r"in cell \[4\]: AssertionError: assert x == 2"):
+    with pytest.raises(runs.FailedError, match=r"in cell \[4\]: AssertionError: assert x == 2"):
         runs.run({"run_dir": str(tmp_path / "run")}, notebooks=notebooks)
 
 
 def test_a_kernel_that_dies_is_told(tmp_path, series):
     notebooks = write_series(tmp_path / "series", {FIRST: "os.kill(os.getpid(), signal.SIGKILL)"})
-    with pytest.raises(runs.Failed, match=r"failed in cell \[4\]: its kernel died"):
+    with pytest.raises(runs.FailedError, match=r"failed in cell \[4\]: its kernel died"):
         runs.run({"run_dir": str(tmp_path / "run")}, notebooks=notebooks)
     assert runs.run({"run_dir": str(tmp_path / "run")}, [FIRST], notebooks=series) == [FIRST]
 
 
 def test_a_notebook_that_does_not_write_its_stage_fails(tmp_path, series):
     notebooks = write_series(tmp_path / "series", {FIRST: "values['user_k'] = 99"})
-    with pytest.raises(runs.Failed, match="did not write it"):
+    with pytest.raises(runs.FailedError, match="did not write it"):
         runs.run({"run_dir": str(tmp_path / "run")}, notebooks=notebooks)
 
 
@@ -286,7 +286,7 @@ def test_a_second_run_in_the_same_folder_is_refused_or_waits(tmp_path, series):
     process = start(tmp_path / "run", notebooks)
     running = tmp_path / "run" / "notebooks" / f".{FIRST}.running.ipynb"
     wait_for(running.exists)
-    with pytest.raises(runs.Refused, match="Another run is at work"):
+    with pytest.raises(runs.RefusedError, match="Another run is at work"):
         runs.run({"run_dir": str(tmp_path / "run")}, notebooks=notebooks)
     gate.unlink()
     assert runs.run({"run_dir": str(tmp_path / "run")}, [FIRST], notebooks=notebooks, wait=True) == []
@@ -306,7 +306,7 @@ def test_a_full_disk_is_told_and_the_next_run_completes(root, series, tmp_path):
     mount("-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk))
     try:
         fill = f"open({str(disk / 'ballast')!r}, 'wb', 0).write(bytes(10**6))"
-        with pytest.raises(runs.Failed, match="No space left on device"):
+        with pytest.raises(runs.FailedError, match="No space left on device"):
             notebooks = write_series(tmp_path / "series", {SECOND: fill})
             runs.run({"run_dir": str(disk / "run")}, notebooks=notebooks)
         (disk / "ballast").unlink()
@@ -323,7 +323,7 @@ def test_a_read_only_folder_is_refused_in_a_sentence(series, tmp_path):
     mount("--bind", str(folder), str(folder))
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
-        with pytest.raises(runs.Refused, match=r"cannot be written.*choose another --run-dir"):
+        with pytest.raises(runs.RefusedError, match=r"cannot be written.*choose another --run-dir"):
             runs.run({"run_dir": str(folder / "run")}, notebooks=series)
     finally:
         subprocess.run(["umount", str(folder)], check=True)
@@ -356,7 +356,7 @@ def test_a_run_writes_into_no_folder_that_its_own_links_to(tmp_path, series):
     folder = RunFolder(tmp_path / "run")
     folder.path.mkdir()
     (folder.path / "notebooks").symlink_to(mine)
-    with pytest.raises(runs.Failed, match="notebooks is a link"):
+    with pytest.raises(runs.FailedError, match="notebooks is a link"):
         runs.run({"run_dir": str(folder.path)}, [FIRST], notebooks=series)
     assert not list(mine.iterdir())
 

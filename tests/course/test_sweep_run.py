@@ -88,7 +88,7 @@ def test_the_test_part_is_read_once_for_the_winner_and_by_no_trial(tmp_path):
 
     table = report_test(winner, folder, notebooks)
     assert "ndcg@10" in table and report_test(winner, folder, notebooks) == table
-    with pytest.raises(runs.Refused, match="has read its test part for trial"):
+    with pytest.raises(runs.RefusedError, match="has read its test part for trial"):
         report_test(other, folder, notebooks)
 
 
@@ -106,7 +106,7 @@ def test_without_dask_trials_run_one_by_one_and_it_is_said(tmp_path, monkeypatch
     with sweep_run._runner(2, "") as results:
         assert list(results([])) == []
     assert "dask is not installed" in capsys.readouterr().out
-    with pytest.raises(runs.Refused, match="--scheduler needs dask"), sweep_run._runner(2, "tcp://x:1"):
+    with pytest.raises(runs.RefusedError, match="--scheduler needs dask"), sweep_run._runner(2, "tcp://x:1"):
         pass
 
 
@@ -121,7 +121,10 @@ def test_a_local_cluster_shares_the_processors(tmp_path, monkeypatch):
 
 
 def test_a_second_sweep_in_the_same_folder_is_refused(tmp_path):
-    with runs.one_at_a_time(tmp_path / "sweep", wait=False), pytest.raises(runs.Refused, match="Another run"):
+    with (
+        runs.one_at_a_time(tmp_path / "sweep", wait=False),
+        pytest.raises(runs.RefusedError, match="Another run"),
+    ):
         run_sweep(sweep(list=[{}]), tmp_path / "sweep", notebooks=tmp_path)
 
 
@@ -212,7 +215,7 @@ def test_interrupted_and_resumed(tmp_path):
 
 def test_a_scheduler_that_has_no_address_is_refused():
     with (
-        pytest.raises(runs.Refused, match="no dask scheduler answers at nonsense"),
+        pytest.raises(runs.RefusedError, match="no dask scheduler answers at nonsense"),
         sweep_run._runner(1, "nonsense"),
     ):
         pass
@@ -269,7 +272,7 @@ def test_another_program_at_the_address_is_told(monkeypatch, say, words):
     monkeypatch.setattr(sweep_run, "ANSWER", 1)
     with (
         listening(say) as port,
-        pytest.raises(runs.Refused, match=words),
+        pytest.raises(runs.RefusedError, match=words),
         sweep_run._runner(1, f"tcp://127.0.0.1:{port}"),
     ):
         pass
@@ -279,7 +282,7 @@ def test_tls_without_certificates_says_what_it_needs():
     pytest.importorskip("distributed")
     with (
         listening() as port,
-        pytest.raises(runs.Refused, match="CA_FILE"),
+        pytest.raises(runs.RefusedError, match="CA_FILE"),
         sweep_run._runner(1, f"tls://127.0.0.1:{port}"),
     ):
         pass
@@ -337,7 +340,7 @@ def test_a_trial_folder_that_is_a_link_is_not_written_into(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     trial.folder.parent.mkdir(parents=True)
     trial.folder.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(runs.Refused, match="is a link"):
+    with pytest.raises(runs.RefusedError, match="is a link"):
         run_sweep(sweep(list=[{}]), folder, workers=1, notebooks=notebooks)
     assert not list((tmp_path / "elsewhere").iterdir())
 
@@ -346,5 +349,5 @@ def test_a_trial_folder_that_is_a_link_is_not_written_into(tmp_path):
 def test_a_record_of_the_test_part_that_cannot_be_read_is_told(tmp_path, content):
     (trial,) = plan(sweep(list=[{}]), tmp_path)
     (tmp_path / "test.json").write_text(content)
-    with pytest.raises(runs.Refused, match="nobody knows whether"):
+    with pytest.raises(runs.RefusedError, match="nobody knows whether"):
         report_test(trial, tmp_path)

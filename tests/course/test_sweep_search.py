@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpr_helpers.course.parameters import faults
-from bpr_helpers.course.runs import Refused
+from bpr_helpers.course.runs import RefusedError
 from bpr_helpers.course.sweep_plan import plan, read_sweep
 from bpr_helpers.course.sweep_search import ROUND, STARTUP, Search, Study
 
@@ -123,7 +123,7 @@ class Bomb:
 def test_a_journal_that_is_none_is_told_and_runs_nothing(tmp_path, monkeypatch, content):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "search.jsonl").write_bytes(content)
-    with pytest.raises(Refused, match=r"search\.jsonl cannot be read") as caught:
+    with pytest.raises(RefusedError, match=r"search\.jsonl cannot be read") as caught:
         Study(Search(trials=2, space=SPACE), tmp_path / "search.jsonl").configurations()
     assert "\n" not in str(caught.value) and not (tmp_path / "exploded").exists()
 
@@ -133,7 +133,7 @@ def test_a_journal_cut_by_a_full_disk_is_told(tmp_path):
     journal = tmp_path / "a"
     drawn(search, journal)
     journal.write_bytes(journal.read_bytes()[:-30])
-    with pytest.raises(Refused, match="cannot be read"):
+    with pytest.raises(RefusedError, match="cannot be read"):
         drawn(search, journal)
         drawn(Search(trials=4, space=SPACE), journal)
 
@@ -145,21 +145,21 @@ def test_a_journal_with_values_of_another_space_is_told(tmp_path, old, new):
     search = Search(trials=2, space=SPACE)
     drawn(search, tmp_path / "a")
     (tmp_path / "a").write_text((tmp_path / "a").read_text().replace(old, new))
-    with pytest.raises(Refused, match=r"cannot be read|does not draw"):
+    with pytest.raises(RefusedError, match=r"cannot be read|does not draw"):
         Study(search, tmp_path / "a").configurations()
 
 
 def test_a_journal_that_is_a_link_is_refused(tmp_path):
     (tmp_path / "other").write_text("precious")
     (tmp_path / "a").symlink_to(tmp_path / "other")
-    with pytest.raises(Refused, match="no plain file"):
+    with pytest.raises(RefusedError, match="no plain file"):
         drawn(Search(trials=2, space=SPACE), tmp_path / "a")
     assert (tmp_path / "other").read_text() == "precious"
 
 
 def test_without_optuna_one_sentence_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(Refused, match="pip install 'bpr-helpers\\[sweep\\]'"):
+    with pytest.raises(RefusedError, match="pip install 'bpr-helpers\\[sweep\\]'"):
         drawn(Search(trials=2, space=SPACE), tmp_path / "a")
 
 

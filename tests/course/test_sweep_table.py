@@ -7,7 +7,7 @@ import pytest
 from bpr_helpers.course import sweep_table
 from bpr_helpers.course.parameters import per_notebook
 from bpr_helpers.course.run_folder import RunFolder
-from bpr_helpers.course.runs import Refused
+from bpr_helpers.course.runs import RefusedError
 from bpr_helpers.course.sweep_plan import MODEL, plan, read_sweep
 from bpr_helpers.course.sweep_run import write_json
 
@@ -39,7 +39,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_a_row_per_trial_with_parameters_metrics_interval_and_status(folder):
-    text = sweep_table.write(folder)
+    text = sweep_table.write(sweep_table.read(folder))
     table = pd.read_parquet(folder / "table.parquet")
     written = pd.read_csv(folder / "table.csv", keep_default_na=False, na_values={"low": "", "high": ""})
     assert list(written) == list(table) and list(written["error"]) == [""] * 5 + ["x<y"]
@@ -68,20 +68,20 @@ def test_seeds_are_averaged_and_the_best_is_compared_user_by_user(folder):
     assert short.loc["dim=8", "sd over seeds"] == pytest.approx(0.02 / np.sqrt(2), abs=1e-4)
     assert list(short["done"]) == ["2/2", "2/2", "1/2"]
     assert "Best on validation of 2 configurations: dim=8" in sweep_table.verdict(found)
-    assert str(sweep_table.best_trial(folder)) == "dim=8, seed=0"
+    assert str(sweep_table.read(folder).winner) == "dim=8, seed=0"
 
 
 def test_a_sweep_that_has_just_begun_has_a_table_too(tmp_path):
     found, _ = read_sweep({"grid": {"dim": [8]}})
     write_json(tmp_path / "sweep.json", found.model_dump(mode="json", by_alias=True))
-    assert "No configuration is done yet." in sweep_table.write(tmp_path)
+    assert "No configuration is done yet." in sweep_table.write(sweep_table.read(tmp_path))
     assert list(pd.read_csv(tmp_path / "table.csv")["status"]) == ["waiting"] * 2
-    assert sweep_table.best_trial(tmp_path) is None
+    assert sweep_table.read(tmp_path).winner is None
 
 
 def test_a_folder_without_a_sweep_is_refused(tmp_path):
-    with pytest.raises(Refused, match="holds no sweep"):
-        sweep_table.write(tmp_path)
+    with pytest.raises(RefusedError, match="holds no sweep"):
+        sweep_table.write(sweep_table.read(tmp_path))
 
 
 def test_configurations_of_different_data_have_no_best(folder):
@@ -109,8 +109,8 @@ def test_configurations_of_different_data_have_no_best(folder):
 )
 def test_a_folder_with_another_record_is_refused_in_a_sentence(tmp_path, content):
     (tmp_path / "sweep.json").write_text(content)
-    with pytest.raises(Refused, match="no sweep") as caught:
-        sweep_table.write(tmp_path)
+    with pytest.raises(RefusedError, match="no sweep") as caught:
+        sweep_table.write(sweep_table.read(tmp_path))
     assert "\n" not in str(caught.value)
 
 
@@ -123,7 +123,7 @@ def test_names_and_errors_with_markup_or_formulas_are_text(folder):
     write_json(other.folder / "status.json", {"status": "done", "attempts": 1, "seconds": 2.0, "error": evil})
     RunFolder(other.folder).write(MODEL, {"valid_per_user": BASE.to_frame("ndcg@10")}, values)
     write_json(default.folder / "status.json", {"status": "failed", "error": evil})
-    sweep_table.write(folder)
+    sweep_table.write(sweep_table.read(folder))
     page = (folder / "table.html").read_text()
     assert "<script" not in page and page.count("&lt;script&gt;") >= 4
     assert (folder / "table.png").stat().st_size > 5000
@@ -153,5 +153,5 @@ def test_files_that_are_links_are_replaced_and_not_written_through(folder, tmp_p
     precious.write_text("precious")
     for end in ("csv", "parquet", "png", "html"):
         (folder / f"table.{end}").symlink_to(precious)
-    sweep_table.write(folder)
+    sweep_table.write(sweep_table.read(folder))
     assert precious.read_text() == "precious" and not (folder / "table.csv").is_symlink()
