@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bpr_helpers.bpr import BPR
 from bpr_helpers.course.paths import resolve
 from bpr_helpers.data import drop_unknown_titles, load_interactions, load_items
 from bpr_helpers.evaluation import evaluate
+from bpr_helpers.matrix import meet, same_kind
 from bpr_helpers.movielens import MOVIELENS
 from bpr_helpers.pruning import k_core
 from bpr_helpers.splitting import Split, split_global_time, split_leave_last, split_per_user, split_random
@@ -49,7 +51,27 @@ def load_source(values: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
     interactions = load_interactions(_place(values["source"]), **{name: values[name] for name in columns})
     if values["drop_unknown_titles"] and values["source"] == "ml-100k":  # the only set with such a film
         interactions = drop_unknown_titles(interactions, load_items("ml-100k"))
-    return interactions, _titles(values)
+    if "read" in interactions.attrs:  # of the reader's own data, what came of the columns and the unit
+        print(f"Read {interactions.attrs['read']}.")
+    return interactions, _met(_titles(values), interactions["item_id"])
+
+
+def _met(items: pd.DataFrame, item_ids: pd.Series) -> pd.DataFrame:
+    """Write the titles' ids as the interactions' are written; say so where some items have no title.
+
+    Raises
+    ------
+    ValueError
+        There are titles, and not one of them is of an item.
+    """
+    if items.empty:
+        return items
+    known = pd.Index(item_ids.unique())
+    codes = meet(items["item_id"], known, "title's item")
+    n_titled = len(np.unique(codes[codes >= 0]))
+    if n_titled < len(known):
+        print(f"{n_titled:,} of {len(known):,} items have a title.")
+    return items.assign(item_id=same_kind(items["item_id"], known))
 
 
 def _titles(values: Mapping[str, Any]) -> pd.DataFrame:

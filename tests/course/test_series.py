@@ -150,3 +150,17 @@ def test_a_stage_reads_only_earlier_notebooks():
     assert names == list(NOTEBOOKS)
     assert set(STAGES) <= set(names)
     assert all(set(ups) <= set(names[: names.index(stage)]) & set(STAGES) for stage, ups in READS.items())
+
+
+def test_titles_meet_the_items_whatever_their_ids_are_written_in(tmp_path, small, capsys):
+    rows = pd.read_csv(small[FIRST]["source"])
+    items = rows["item_id"].unique()
+    titles = pd.DataFrame({"item_id": [f"{i}.0" for i in items[:-1]] + ["A5"], "title": "x"})
+    titles.to_parquet(tmp_path / "titles.parquet")
+    _, found = load_source(small[FIRST] | {"items_source": str(tmp_path / "titles.parquet")})
+    told = capsys.readouterr().out
+    assert set(items[:-1]) <= set(found["item_id"]) and f"{len(items) - 1} of {len(items)} items" in told
+    assert "Read 480 interactions from 20" in told
+    titles.tail(1).to_csv(tmp_path / "none.csv", index=False)
+    with pytest.raises(ValueError, match=r"No title's item is known: 0 of 1 match; they are text"):
+        load_source(small[FIRST] | {"items_source": str(tmp_path / "none.csv")})
