@@ -317,7 +317,7 @@ def load_items(
 
 def _id_of_titles(table: Table, item_column: str) -> str:
     """Return the column of ids: as typed, else item_id, else what GroupLens calls it in its movies.csv."""
-    known = ["item_id"] + ["movieId"] * (table.names[:2] == ["movieId", "title"])
+    known = ["item_id", "movieId"] if table.names[:2] == ["movieId", "title"] else ["item_id"]
     return next((name for name in [item_column, *known] if name in table.names), item_column)
 
 

@@ -409,12 +409,13 @@ def _ones(
     user_codes: np.ndarray, item_codes: np.ndarray, n_users: int, n_items: int, times: np.ndarray | None
 ) -> tuple[csr_matrix, np.ndarray | None]:
     """The matrix of ones, and the times in the order of its entries."""
-    keys = user_codes * np.int64(n_items) + item_codes
+    keys = user_codes * np.int64(n_items) + item_codes  # (n_rows,): a pair in one number, by user, then item
     order = np.argsort(keys, kind="stable") if times is None else np.lexsort((times, keys))
     keys = keys[order]
-    last = np.append(keys[1:] != keys[:-1], True) if len(keys) else np.zeros(0, bool)  # of a repeated pair
-    users, items = np.divmod(keys[last], max(n_items, 1))
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=n_users))])
+    last = np.ones(len(keys), bool)  # (n_rows,): the latest of the rows that repeat a pair
+    last[:-1] = keys[1:] != keys[:-1]
+    users, items = np.divmod(keys[last], max(n_items, 1))  # (nnz,) both
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=n_users))])  # (n_users + 1,)
     csr = csr_matrix((np.ones(len(items), np.float32), items, indptr), shape=(n_users, n_items))
     return csr, None if times is None else times[order][last]
 

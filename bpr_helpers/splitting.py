@@ -1,4 +1,8 @@
-"""Chronological splits: train on the past, test on what came later, and a report on what leaks."""
+"""Chronological splits: train on the past, test on what came later, and a report on what leaks.
+
+Sizes, as the comments on shapes name them: n rows of the frame, t of them tied (their user has another row of
+the same time), n_codes codes of users, some of which no row may have.
+"""
 
 from __future__ import annotations
 
@@ -311,10 +315,10 @@ def _split_last(
     order = _chronological(
         users, times_of(interactions), _tie_key(interactions["user_id"], items, ties, seed)
     )
-    n_rows = np.bincount(users)
-    n_test, n_valid = sizes(n_rows)  # codes that no row has get nonsense, which nobody looks up
-    ordered_users = users[order]
-    from_end = np.cumsum(n_rows)[ordered_users] - 1 - np.arange(len(users))  # 0 is a user's latest row
+    n_rows = np.bincount(users)  # (n_codes,)
+    n_test, n_valid = sizes(n_rows)  # (n_codes,) both; nonsense for codes that no row has, never looked up
+    ordered_users = users[order]  # (n,): every user's rows side by side, in time
+    from_end = np.cumsum(n_rows)[ordered_users] - 1 - np.arange(len(users))  # (n,): 0 is a user's latest row
     part = np.empty(len(users), dtype=np.int8)
     is_late = from_end < n_test[ordered_users]
     is_kept = from_end >= (n_test + n_valid)[ordered_users]
@@ -337,16 +341,17 @@ def _chronological(
     if not len(users):
         return np.empty(0, dtype=np.int64)
     if times.dtype.kind == "f" or (int(times.max()) - int(times.min()) + 1) * int(users.max() + 1) >= 2**63:
-        times = np.unique(times, return_inverse=True)[1]
-    key = users * (times.max() - times.min() + 1) + (times - times.min())
-    order = np.argsort(key)
+        times = np.unique(times, return_inverse=True)[1]  # their places: the order is all that is needed
+    key = users * (times.max() - times.min() + 1) + (times - times.min())  # (n,): user and time in one number
+    order = np.argsort(key)  # (n,)
     key = key[order]
-    is_new = np.append(True, key[1:] != key[:-1])
-    tied = np.flatnonzero(~(is_new & np.append(is_new[1:], True)))
-    rows = order[tied]
-    rank = np.empty(len(rows), dtype=np.int64)  # of a tied row by its tie key, so that it can be packed, too
+    is_new = np.append(True, key[1:] != key[:-1])  # (n,): the first row of its user and time
+    tied = np.flatnonzero(~(is_new & np.append(is_new[1:], True)))  # (t,): places that share a key
+    rows = order[tied]  # (t,)
+    rank = np.empty(len(rows), dtype=np.int64)  # (t,): of a row by its tie key, small enough to be packed too
     rank[np.argsort(tie_key(rows))] = np.arange(len(rows))
-    order[tied] = rows[np.argsort(np.cumsum(is_new[tied]) * len(rows) + rank)]
+    group = np.cumsum(is_new[tied])  # (t,): rises with the key, so a group stays where it was
+    order[tied] = rows[np.argsort(group * len(rows) + rank)]
     return order
 
 

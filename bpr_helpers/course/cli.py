@@ -86,7 +86,9 @@ def sweep_command(
 
     content, found = read_yaml(file)
     sweep, wrong = (None, []) if found else read_sweep(content, report_test)
-    found += wrong + _no_notebooks(notebooks) + ["--run-dir '' names no folder"] * (not run_dir)
+    found += wrong + _no_notebooks(notebooks)
+    if not run_dir:
+        found.append("--run-dir '' names no folder")
     if sweep is not None:
         missing = [fault for one in sweep.settings() for fault in _missing_files(one, list(NOTEBOOKS))]
         found += dict.fromkeys(missing)
@@ -173,7 +175,9 @@ def _collect(
         read, wrong = read_yaml(file)
         values |= {str(name): from_text(str(name), value) for name, value in read.items()}
         found += wrong
-    names = [name for name, _ in pairs] + ["run_dir"] * (run_dir is not None)
+    names = [name for name, _ in pairs]
+    if run_dir is not None:
+        names.append("run_dir")
     found += [f"{name} is set twice" for name in dict.fromkeys(names) if names.count(name) > 1]
     values |= {name: from_text(name, value) for name, value in pairs}
     if run_dir is not None:
