@@ -20,6 +20,7 @@ from search import judge, train_and_valid
 
 from bpr_helpers import training
 from bpr_helpers.course.parameters import BPRParameters
+from bpr_helpers.history import history_weights
 from bpr_helpers.matrix import InteractionMatrix
 
 USUAL = BPRParameters()  # type: ignore[call-arg]
@@ -51,14 +52,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
 @contextmanager
 def active_users_count_less() -> Iterator[None]:
     """Weigh positives by the square root of 1 / activity on top of recency."""
-    plain = training.recency_weights
+    plain = history_weights
 
     def weights(matrix: InteractionMatrix, recency: float) -> np.ndarray:
         lengths = np.diff(matrix.csr.indptr)
         found = plain(matrix, recency) * np.repeat(lengths**-0.5, lengths)
         return (found / found.mean()).astype(np.float32)
 
-    with patch.object(training, "recency_weights", weights):
+    with patch("bpr_helpers.bpr.history_weights", weights):
         yield
 
 
@@ -74,7 +75,7 @@ def weights_by_place() -> Iterator[None]:
         found[order] = 1 / (np.repeat(matrix.csr.indptr[1:], lengths) - np.arange(len(order)))
         return (found / (np.bincount(users, found) / lengths)[users]).astype(np.float32)
 
-    with patch.object(training, "recency_weights", weights):
+    with patch("bpr_helpers.bpr.history_weights", weights):
         yield
 
 

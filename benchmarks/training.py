@@ -26,10 +26,11 @@ from courses import Course, our_course, peer_course
 from peers import CornacBPR, ImplicitBPR
 
 from bpr_helpers import BPR
+from bpr_helpers.history import history_weights
 from bpr_helpers.matrix import InteractionMatrix
 from bpr_helpers.model import bpr_loss, l2_penalty, negative_scores
 from bpr_helpers.sampling import SeenBits, make_sampler
-from bpr_helpers.training import L2, RowAdagrad, epoch_batches, recency_weights
+from bpr_helpers.training import L2, RowAdagrad, epoch_batches
 
 REPEATS = 5
 TIMES_UNUSED = {"recency": 0.0, "l2_user": 0.053, "l2_pos": 0.012, "l2_neg": 0.0195, "averaging": 0.5}
@@ -75,7 +76,7 @@ def keras_epochs(train: InteractionMatrix, settings: dict[str, Any], epochs: int
     began, ends = time.perf_counter(), []
     model = KerasBPR(train, settings)
     model.compile(optimizer=dense_adagrad(settings), jit_compile=True)
-    weights, rng = recency_weights(train, settings["recency"]), np.random.default_rng(0)
+    weights, rng = history_weights(train, settings["recency"]), np.random.default_rng(0)
     for _ in range(epochs):
         for users, positives, negatives, counts, _n in epoch_batches(
             train, weights, model.sampler, settings["batch_size"], rng

@@ -1,9 +1,9 @@
 """The tested helpers of a notebook course on Bayesian Personalized Ranking.
 
 The science, in the order in which data flows: files, movielens, synthetic, formats, data, matrix, pruning,
-splitting, metrics, ranking, significance, evaluation, settings, sampling, model, training, bpr, baselines,
-recommend, plots. A module imports only modules that stand before it. What runs the notebooks is in `course`,
-of which the science imports nothing.
+splitting, metrics, ranking, significance, evaluation, history, settings, sampling, model, training, bpr,
+baselines, recommend, plots. A module imports only modules that stand before it. What runs the notebooks is in
+`course`, of which the science imports nothing.
 
 TensorFlow is imported when a BPR is first fitted or loaded, Matplotlib with `bpr_helpers.plots`.
 """

@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
+from bpr_helpers.history import weighted_history
 from bpr_helpers.matrix import BLOCK, Codes, InteractionMatrix, Interactions, as_matrix, like_lengths
 
 Scores = NDArray[np.float32]
 
 
-class Random:
+class _FoldIn:
+    """What lets a fitted model serve other users: its items stay, its users are those of a frame."""
+
+    matrix: InteractionMatrix
+
+    def fold_in(self, interactions: pd.DataFrame) -> Self:
+        """Give a recommender of the same kind for the users of a frame, with the same items.
+
+        Parameters
+        ----------
+        interactions : DataFrame, the users' histories: user_id (known or new, of any type), item_id and, for
+            recency, timestamp; rows of items that the model does not know are left out and counted in
+            `matrix.n_dropped`
+
+        Returns
+        -------
+        the model for these users; what it was fitted on stays as it is
+
+        Raises
+        ------
+        ValueError
+            A user has no item that the model knows.
+        """
+        folded = copy.copy(self)
+        folded.matrix = self.matrix.with_users_of(interactions)
+        folded._read_histories()
+        return folded
+
+    def _read_histories(self) -> None:
+        """Make of `matrix` what the model keeps of its users."""
+
+
+class Random(_FoldIn):
     """Chance: scores drawn anew for every user, the same whenever that user is asked for.
 
     Parameters
@@ -39,7 +74,7 @@ class Random:
         return scores
 
 
-class Popularity:
+class Popularity(_FoldIn):
     """The same list for everybody: items by their number of interactions, minus what each user has seen."""
 
     matrix: InteractionMatrix
@@ -55,13 +90,14 @@ class Popularity:
         return np.tile(self.counts, (len(user_codes), 1))
 
 
-class ItemKNN:
+class ItemKNN(_FoldIn):
     """Items like those that the user has: the sum of cosine similarities to the nearest of them.
 
     Parameters
     ----------
     k : int >= 1, the neighbours kept per item; fewer blur less, more cover more
     shrink : float >= 0, added to the denominator, so that similarities resting on few users stay small
+    recency : float >= 0, how much more a user's late items count (see `history_weights`); 0 for all alike
 
     References
     ----------
@@ -71,10 +107,11 @@ class ItemKNN:
 
     matrix: InteractionMatrix
 
-    def __init__(self, *, k: int = 500, shrink: float = 5.0) -> None:
+    def __init__(self, *, k: int = 500, shrink: float = 5.0, recency: float = 0.0) -> None:
         _require(k >= 1, f"k is {k}: keep at least one neighbour per item.")
         _require(shrink >= 0, f"shrink is {shrink}: give 0 or more.")
-        self.k, self.shrink = k, shrink
+        _require(recency >= 0, f"recency is {recency}: give 0 or more.")
+        self.k, self.shrink, self.recency = k, shrink, recency
 
     def fit(self, interactions: Interactions, *, valid: Interactions | None = None) -> Self:
         """Find the k nearest neighbours of every item, a block of items at a time."""
@@ -82,7 +119,11 @@ class ItemKNN:
         block = max(1, BLOCK // self.matrix.n_items)
         starts = range(0, self.matrix.n_items, block)
         self.neighbours = vstack([self._nearest(start, start + block) for start in starts]).T.tocsr()
+        self._read_histories()
         return self
+
+    def _read_histories(self) -> None:
+        self.history = weighted_history(self.matrix, self.recency)
 
     def _nearest(self, start: int, stop: int) -> csr_matrix:
         """Rows start to stop of the similarities, all but the k largest of each row set to zero."""
@@ -101,10 +142,10 @@ class ItemKNN:
 
     def score(self, user_codes: Codes) -> Scores:
         """Scores of all items: float32, (len(user_codes), n_items), sums of similarities."""
-        return (self.matrix.csr[user_codes] @ self.neighbours).toarray()
+        return (self.history[user_codes] @ self.neighbours).toarray()
 
 
-class EASE:
+class EASE(_FoldIn):
     """A linear model of every item from all others, in closed form; no item may explain itself.
 
     Needs 8 n_items^2 bytes twice over: 27 MB for 1,300 items, 12 GB for 27,000.
@@ -112,6 +153,7 @@ class EASE:
     Parameters
     ----------
     l2 : float > 0, strength of the L2 on the weights
+    recency : float >= 0, how much more a user's late items count (see `history_weights`); 0 for all alike
 
     References
     ----------
@@ -120,9 +162,10 @@ class EASE:
 
     matrix: InteractionMatrix
 
-    def __init__(self, *, l2: float = 100.0) -> None:
+    def __init__(self, *, l2: float = 100.0, recency: float = 0.0) -> None:
         _require(l2 > 0, f"l2 is {l2}: give a number above 0, else the weights are not determined.")
-        self.l2 = l2
+        _require(recency >= 0, f"recency is {recency}: give 0 or more.")
+        self.l2, self.recency = l2, recency
 
     def fit(self, interactions: Interactions, *, valid: Interactions | None = None) -> Self:
         """Invert the regularized matrix of co-occurrences; column j of `weights` predicts item j."""
@@ -134,14 +177,18 @@ class EASE:
         weights = inverse / -inverse.diagonal()
         np.fill_diagonal(weights, 0)
         self.weights = weights.astype(np.float32)
+        self._read_histories()
         return self
+
+    def _read_histories(self) -> None:
+        self.history = weighted_history(self.matrix, self.recency)
 
     def score(self, user_codes: Codes) -> Scores:
         """Scores of all items: float32, (len(user_codes), n_items), near 1 for what a user would have."""
-        return self.matrix.csr[user_codes] @ self.weights
+        return self.history[user_codes] @ self.weights
 
 
-class IALS:
+class IALS(_FoldIn):
     """Matrix factorization by alternating least squares: 1 for interactions, weakly 0 for everything.
 
     Minimizes the sum over interactions of (1 - score)^2, plus alpha0 times the sum over all pairs of
@@ -155,6 +202,8 @@ class IALS:
     nu : float, how the L2 grows with the number of interactions
     iterations : int >= 1, rounds of solving for the users, then for the items
     init_scale : float > 0, standard deviation of the initial vectors' length
+    recency : float >= 0, how much more a user's late items count in the last solve for the users (see
+        `history_weights`); items learn from all alike, and so do users where it is 0
     seed : int, of the initial vectors
 
     References
@@ -174,12 +223,14 @@ class IALS:
         nu: float = 1.0,
         iterations: int = 10,
         init_scale: float = 0.1,
+        recency: float = 0.0,
         seed: int = 0,
     ) -> None:
+        _require(recency >= 0, f"recency is {recency}: give 0 or more.")
         _require(dim >= 1 and iterations >= 1, "dim and iterations must be 1 or more.")
         _require(l2 > 0 and alpha0 > 0, "l2 and alpha0 must be above 0.")
         self.dim, self.l2, self.alpha0, self.nu = dim, l2, alpha0, nu
-        self.iterations, self.init_scale, self.seed = iterations, init_scale, seed
+        self.iterations, self.init_scale, self.recency, self.seed = iterations, init_scale, recency, seed
 
     def fit(self, interactions: Interactions, *, valid: Interactions | None = None) -> Self:
         """Solve in turn for all users and for all items; the users have the last word."""
@@ -191,11 +242,14 @@ class IALS:
         for _ in range(self.iterations):
             self.user_vectors = self._solve(x, self.item_vectors)
             self.item_vectors = self._solve(by_item, self.user_vectors)
-        self.user_vectors = self._solve(x, self.item_vectors)
+        self._read_histories()
         return self
 
+    def _read_histories(self) -> None:
+        self.user_vectors = self._solve(weighted_history(self.matrix, self.recency), self.item_vectors)
+
     def _solve(self, x: csr_matrix, fixed: Scores) -> Scores:
-        """Best vectors of the rows of x, given the vectors of its columns."""
+        """Best vectors of the rows of x, given the vectors of its columns; the entries of x are weights."""
         lengths = np.diff(x.indptr)
         padded = np.vstack([fixed, np.zeros((1, self.dim), np.float32)])  # code n stands for "no item"
         everything = self.alpha0 * (fixed.T @ fixed)  # (dim, dim)
@@ -207,9 +261,12 @@ class IALS:
             columns = np.full(own.shape, len(fixed))
             columns[own] = x[rows].indices
             vectors = padded[columns]  # (b, longest, dim)
-            left = vectors.transpose(0, 2, 1) @ vectors + everything
+            weights = np.zeros((*own.shape, 1), np.float32)  # (b, longest, 1)
+            weights[own, 0] = x[rows].data
+            counted = weights * vectors
+            left = vectors.transpose(0, 2, 1) @ counted + everything
             left += strengths[rows, None, None].astype(np.float32) * np.eye(self.dim, dtype=np.float32)
-            solved[rows] = np.linalg.solve(left, vectors.sum(1)[:, :, None])[:, :, 0]
+            solved[rows] = np.linalg.solve(left, counted.sum(1)[:, :, None])[:, :, 0]
         return solved
 
     def score(self, user_codes: Codes) -> Scores:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import load_npz, save_npz
 
 from bpr_helpers.files import refuse_larger
+from bpr_helpers.history import history_weights
 from bpr_helpers.matrix import InteractionMatrix, Interactions, as_matrix
 from bpr_helpers.ranking import mean_ndcg
 from bpr_helpers.sampling import SamplerName, UnseenItems, make_sampler
@@ -215,7 +216,7 @@ class BPR:
             self.keras_model.tables,
             self.matrix,
             make_sampler(use["sampler"], self.matrix, **drawn),
-            positive_weights=training.recency_weights(self.matrix, use["recency"]),
+            positive_weights=history_weights(self.matrix, use["recency"]),
             optimizer=_optimizer(use["optimizer"], use["learning_rate"]),
             l2=L2(use["l2_user"], use["l2_pos"], use["l2_neg"], use["l2_bias"]),
             validate=None if held_out is None else Validation(self.matrix, held_out, use["seed"]),

@@ -101,6 +101,34 @@ class InteractionMatrix:
         kept = _ones(user_codes[known], item_codes[known], like.n_users, like.n_items, times)
         return cls(like.user_ids, like.item_ids, *kept, n_dropped=int(len(known) - known.sum()))
 
+    def with_users_of(self, interactions: pd.DataFrame) -> Self:
+        """Build the matrix of other users, known or new, on the items of this one.
+
+        Parameters
+        ----------
+        interactions : DataFrame, one row per interaction; rows of unknown items are left out and counted in
+            `n_dropped`
+
+        Raises
+        ------
+        ValueError
+            A column or an id is missing, or a user has no known item.
+        """
+        users, items = (id_column(interactions, column) for column in ("user_id", "item_id"))
+        user_codes, user_ids = _factorize(same_kind(users, self._user_index))
+        item_codes = self.item_codes(items)
+        known = item_codes >= 0
+        strangers = np.setdiff1d(np.arange(len(user_ids)), user_codes[known])
+        if len(strangers):
+            who = user_ids[strangers[:1]].tolist()[0]
+            raise ValueError(
+                f"User {who!r} has no item that the model knows ({len(strangers):,} of {len(user_ids):,} "
+                "users): leave such users out, or recommend what is popular."
+            )
+        times = times_of(interactions)[known] if "timestamp" in interactions else None
+        kept = _ones(user_codes[known], item_codes[known], len(user_ids), self.n_items, times)
+        return type(self)(user_ids, self.item_ids, *kept, n_dropped=int((~known).sum()))
+
     def user_codes(self, ids: Any) -> np.ndarray:
         """Codes of user ids: int64, as long as `ids`, -1 where the id is unknown."""
         return _codes(ids, self._user_index)

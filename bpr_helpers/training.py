@@ -252,45 +252,6 @@ def compile_epoch(
     return run
 
 
-def recency_weights(matrix: InteractionMatrix, recency: float) -> np.ndarray:
-    """How much each positive counts: more the later it is among those of its user.
-
-    A positive with a share s of its user's positives after it (equal times half) counts in proportion to
-    exp(-recency * s), scaled so that the mean over the user's positives is 1.
-
-    Parameters
-    ----------
-    matrix : InteractionMatrix; where it holds no times, all positives count alike
-    recency : float, 0 or more
-
-    Returns
-    -------
-    float32 (nnz,), in the order of `matrix.csr.indices`
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"user_id": 1, "item_id": [7, 8, 9], "timestamp": [30, 10, 20]})
-    >>> recency_weights(InteractionMatrix.from_frame(frame), 3.0).round(2)
-    array([2.  , 0.27, 0.73], dtype=float32)
-    """
-    n = matrix.csr.nnz
-    if not recency or matrix.times is None:
-        return np.ones(n, np.float32)
-    lengths = np.diff(matrix.csr.indptr)  # (n_users,)
-    users = np.repeat(np.arange(matrix.n_users, dtype=np.int32), lengths)  # (nnz,)
-    order = np.lexsort((matrix.times, users))  # (nnz,): by user, then time
-    times = matrix.times[order]  # (nnz,)
-    # Runs of equal times of one user share a place, the middle of the run.
-    starts = np.flatnonzero(np.r_[True, (users[1:] != users[:-1]) | (times[1:] != times[:-1])])  # (n_runs,)
-    ends = np.r_[starts[1:], n]  # (n_runs,)
-    place = np.repeat((starts + ends - 1) / 2, ends - starts)  # (nnz,)
-    later = (np.repeat(matrix.csr.indptr[1:], lengths) - 1 - place) / lengths[users]  # (nnz,): the share s
-    weights = np.empty(n)
-    weights[order] = np.exp(-recency * later)  # (nnz,): back in the order of csr.indices
-    return (weights / (np.bincount(users, weights) / lengths)[users]).astype(np.float32)
-
-
 class Batches(NamedTuple):
     """What the compiled program is handed at once.
 

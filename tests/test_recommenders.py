@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bpr_helpers import BPR, EASE, IALS, InteractionMatrix, ItemKNN, Popularity, Random
+from bpr_helpers import BPR, EASE, IALS, InteractionMatrix, ItemKNN, Popularity, Random, recommend
 from bpr_helpers.evaluation import Recommender, evaluate
 from bpr_helpers.ranking import top_k
 
@@ -98,6 +98,40 @@ class Contract(ABC):
         assert found.per_user.loc["u1", "recall@40"] == 0.5
 
 
+class FoldIn(Contract):
+    """The tests of a model that serves users who came after training."""
+
+    @abstractmethod
+    def make(self, recency: float = 0.0) -> Recommender: ...
+
+    @pytest.mark.parametrize("recency", [0.0, 3.0])
+    def test_folding_in_the_training_users_gives_the_fitted_scores(self, recency):
+        rows = long_tailed().assign(timestamp=range(len(long_tailed())))
+        model = self.make(recency).fit(rows)
+        folded = model.fold_in(rows.sample(frac=1, random_state=0))
+        users = np.arange(model.matrix.n_users)
+        np.testing.assert_allclose(folded.score(users), model.score(users), rtol=1e-5, atol=1e-6)
+
+    def test_a_newcomer_is_served_alone_as_among_others(self):
+        rows = long_tailed()
+        model = self.make().fit(rows[rows["user_id"] != "u1"])
+        alone = model.fold_in(rows[rows["user_id"] == "u1"].replace("u1", "newcomer"))
+        among = model.fold_in(rows)
+        place = among.matrix.user_codes(["u1"])
+        np.testing.assert_allclose(alone.score(np.array([0])), among.score(place), rtol=1e-4, atol=1e-6)
+        assert not set(recommend(alone, "newcomer")["item_id"]) & set(
+            rows[rows["user_id"] == "u1"]["item_id"]
+        )
+        assert evaluate(alone, interactions([("newcomer", "i0"), ("newcomer", "new")])).counts["users"] == 1
+
+    def test_what_is_unknown_is_counted_or_told(self):
+        model = self.make().fit(long_tailed())
+        folded = model.fold_in(interactions([("n", "i1"), ("n", "never seen")]))
+        assert folded.matrix.n_dropped == 1 and folded.matrix.user_ids.tolist() == ["n"]
+        with pytest.raises(ValueError, match="User 'n' has no item that the model knows"):
+            model.fold_in(interactions([("n", "never seen")]))
+
+
 class TestRandom(Contract):
     checkerboard_auc = (0.3, 0.7)
 
@@ -112,19 +146,19 @@ class TestPopularity(Contract):
         return Popularity()
 
 
-class TestItemKNN(Contract):
-    def make(self):
-        return ItemKNN(k=15)
+class TestItemKNN(FoldIn):
+    def make(self, recency=0.0):
+        return ItemKNN(k=15, recency=recency)
 
 
-class TestEASE(Contract):
-    def make(self):
-        return EASE(l2=1.0)
+class TestEASE(FoldIn):
+    def make(self, recency=0.0):
+        return EASE(l2=1.0, recency=recency)
 
 
-class TestIALS(Contract):
-    def make(self):
-        return IALS(4, l2=0.01)
+class TestIALS(FoldIn):
+    def make(self, recency=0.0):
+        return IALS(4, l2=0.01, recency=recency)
 
 
 class TestBPR(Contract):

@@ -13,7 +13,7 @@ from bpr_helpers.bpr import BPR
 from bpr_helpers.matrix import InteractionMatrix
 from bpr_helpers.sampling import make_sampler
 from bpr_helpers.synthetic import synthetic_interactions
-from bpr_helpers.training import KerasOptimizer, RowAdagrad, epoch_batches, recency_weights
+from bpr_helpers.training import KerasOptimizer, RowAdagrad, epoch_batches
 
 SMALL = {"dim": 8, "batch_size": 64}
 
@@ -41,29 +41,6 @@ def test_an_epoch_holds_every_positive_once(n: int, batch_size: int, steps_per_c
     found = sorted(zip(users[counts > 0], positives[counts > 0], counts[counts > 0], strict=True))
     assert found == sorted(zip(*matrix.csr.nonzero(), weights, strict=True))
     assert sum(piece[4] for piece in pieces) == -(-n // batch_size)
-
-
-def test_recency_weights_by_hand() -> None:
-    frame = pd.DataFrame(
-        {
-            "user_id": [2, 1, 1, 1, 1],
-            "item_id": [9, 3, 1, 2, 0],
-            "timestamp": pd.to_datetime([5, 1, 3, 2, 2], unit="s"),
-        }
-    )
-    weights = recency_weights(InteractionMatrix.from_frame(frame), 1.5)
-    later = np.array([1.5, 0, 1.5, 3]) / 4  # of user 1's items 0, 1, 2, 3: items 0 and 2 share their second
-    expected = np.exp(-1.5 * later)
-    assert weights[:4] == pytest.approx(expected / expected.mean())
-    assert weights[4] == 1  # an only positive counts in full
-
-
-def test_without_recency_or_without_times_all_positives_count_alike(interactions: pd.DataFrame) -> None:
-    timed = InteractionMatrix.from_frame(interactions)
-    timeless = InteractionMatrix.from_frame(interactions.drop(columns="timestamp"))
-    assert (recency_weights(timed, 0.0) == 1).all()
-    assert (recency_weights(timeless, 3.0) == 1).all()
-    assert recency_weights(timed, 3.0).std() > 0.1
 
 
 def test_row_adagrad_equals_dense_adagrad_of_keras() -> None:

@@ -1,0 +1,72 @@
+"""Weights of histories, by hand and in the models that use them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bpr_helpers import EASE, IALS, InteractionMatrix, ItemKNN, synthetic_interactions
+from bpr_helpers.history import history_weights, weighted_history
+
+
+def test_history_weights_by_hand() -> None:
+    frame = pd.DataFrame(
+        {
+            "user_id": [2, 1, 1, 1, 1],
+            "item_id": [9, 3, 1, 2, 0],
+            "timestamp": pd.to_datetime([5, 1, 3, 2, 2], unit="s"),
+        }
+    )
+    weights = history_weights(InteractionMatrix.from_frame(frame), 1.5)
+    later = np.array([1.5, 0, 1.5, 3]) / 4  # of user 1's items 0, 1, 2, 3: items 0 and 2 share their second
+    expected = np.exp(-1.5 * later)
+    assert weights[:4] == pytest.approx(expected / expected.mean())
+    assert weights[4] == 1  # an only positive counts in full
+
+
+def test_without_recency_or_without_times_all_positives_count_alike() -> None:
+    interactions = synthetic_interactions(60, 40, 900, seed=3)
+    timed = InteractionMatrix.from_frame(interactions)
+    timeless = InteractionMatrix.from_frame(interactions.drop(columns="timestamp"))
+    assert (history_weights(timed, 0.0) == 1).all()
+    assert (history_weights(timeless, 3.0) == 1).all()
+    assert history_weights(timed, 3.0).std() > 0.1
+
+
+def test_a_weighted_history_keeps_its_places_and_its_sums() -> None:
+    matrix = InteractionMatrix.from_frame(synthetic_interactions(60, 40, 900, seed=3))
+    history = weighted_history(matrix, 4.0)
+    assert (history.indices == matrix.csr.indices).all() and history.data.std() > 0.1
+    assert np.asarray(history.sum(1)).ravel() == pytest.approx(np.diff(matrix.csr.indptr), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["weights", "neighbours"])
+def test_item_to_item_models_are_asked_with_the_weighted_history(name: str) -> None:
+    rows = synthetic_interactions(60, 40, 900, seed=3)
+    model = (EASE(recency=4.0) if name == "weights" else ItemKNN(recency=4.0)).fit(rows)
+    between = getattr(model, name)
+    between = between if isinstance(between, np.ndarray) else between.toarray()
+    expected = weighted_history(model.matrix, 4.0).toarray() @ between
+    np.testing.assert_allclose(model.score(np.arange(60)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_ials_solves_for_users_with_the_weighted_history() -> None:
+    """Against the normal equations written out for one user."""
+    rows = synthetic_interactions(60, 40, 900, seed=3)
+    model = IALS(4, recency=4.0).fit(rows)
+    plain = IALS(4).fit(rows)
+    np.testing.assert_array_equal(model.item_vectors, plain.item_vectors)  # items learn from all alike
+    v, own = plain.item_vectors.astype(float), model.matrix.csr[7].indices
+    w = weighted_history(model.matrix, 4.0)[7].data.astype(float)
+    strength = model.l2 * (len(own) + model.alpha0 * 40) ** model.nu
+    left = (v[own].T * w) @ v[own] + model.alpha0 * v.T @ v + strength * np.eye(4)
+    np.testing.assert_allclose(model.user_vectors[7], np.linalg.solve(left, v[own].T @ w), rtol=1e-3)
+
+
+@pytest.mark.parametrize("make", [EASE, IALS, ItemKNN])
+def test_equal_times_and_no_recency_change_nothing(make: type) -> None:
+    rows = synthetic_interactions(60, 40, 900, seed=3)
+    users = np.arange(60)
+    plain = make().fit(rows).score(users)
+    np.testing.assert_array_equal(make(recency=0.0).fit(rows).score(users), plain)
+    np.testing.assert_array_equal(make(recency=5.0).fit(rows.assign(timestamp=3)).score(users), plain)
+    np.testing.assert_array_equal(make(recency=5.0).fit(rows.drop(columns="timestamp")).score(users), plain)
