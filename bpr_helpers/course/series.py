@@ -51,13 +51,21 @@ def load_source(values: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
     interactions = load_interactions(_place(values["source"]), **{name: values[name] for name in columns})
     if values["drop_unknown_titles"] and values["source"] == "ml-100k":  # the only set with such a film
         interactions = drop_unknown_titles(interactions, load_items("ml-100k"))
-    if "read" in interactions.attrs:  # of the reader's own data, what came of the columns and the unit
-        print(f"Read {interactions.attrs['read']}.")
     return interactions, _met(_titles(values), interactions["item_id"])
 
 
+def in_words(interactions: pd.DataFrame, items: pd.DataFrame) -> str:
+    """Say what `load_source` loaded: how much, of one's own data from when to when, and titles that lack."""
+    told = interactions.attrs.get("read", f"{len(interactions):,} interactions")
+    item_ids = interactions["item_id"].unique()
+    n_titled = int(np.isin(item_ids, items["item_id"]).sum()) if len(items) else len(item_ids)
+    if n_titled < len(item_ids):
+        told += f"; {n_titled:,} of {len(item_ids):,} items have a title"
+    return told
+
+
 def _met(items: pd.DataFrame, item_ids: pd.Series) -> pd.DataFrame:
-    """Write the titles' ids as the interactions' are written; say so where some items have no title.
+    """Write the titles' ids as the interactions' are written.
 
     Raises
     ------
@@ -67,10 +75,7 @@ def _met(items: pd.DataFrame, item_ids: pd.Series) -> pd.DataFrame:
     if items.empty:
         return items
     known = pd.Index(item_ids.unique())
-    codes = meet(items["item_id"], known, "title's item")
-    n_titled = len(np.unique(codes[codes >= 0]))
-    if n_titled < len(known):
-        print(f"{n_titled:,} of {len(known):,} items have a title.")
+    meet(items["item_id"], known, "title's item")
     return items.assign(item_id=same_kind(items["item_id"], known))
 
 
