@@ -49,7 +49,7 @@ class KerasBPR(keras.Model):
         self.built = True
 
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
-        users, positives, negatives, counts = data
+        users, positives, negatives, positive_weights = data
         allowed = SeenBits.unseen(self.bits, users, negatives, n_items=self.tables[1].shape[0])
         with tf.GradientTape() as tape:
             user_table, item_table, biases = (table.value for table in self.tables)
@@ -61,7 +61,8 @@ class KerasBPR(keras.Model):
             positive_bias, negative_bias = tf.gather(biases, positives), tf.gather(biases, negatives)
             above = tf.reduce_sum(user * positive, axis=1) + positive_bias
             below = negative_scores(user, negative, negative_bias)
-            weights = counts[:, None] * tf.stop_gradient(self.sampler.negative_weights(below, allowed))
+            negative_weights = tf.stop_gradient(self.sampler.negative_weights(below, allowed))
+            weights = positive_weights[:, None] * negative_weights
             loss = bpr_loss(above, below, weights)
             total = loss + l2_penalty(
                 user, positive, negative, positive_bias, negative_bias, weights, self.l2
@@ -78,10 +79,10 @@ def keras_epochs(train: InteractionMatrix, settings: dict[str, Any], epochs: int
     model.compile(optimizer=dense_adagrad(settings), jit_compile=True)
     weights, rng = history_weights(train, settings["recency"]), np.random.default_rng(0)
     for _ in range(epochs):
-        for users, positives, negatives, counts, _n in epoch_batches(
+        for users, positives, negatives, positive_weights, _n in epoch_batches(
             train, weights, model.sampler, settings["batch_size"], rng
         ):
-            batches = tf.data.Dataset.from_tensor_slices((users, positives, negatives, counts))
+            batches = tf.data.Dataset.from_tensor_slices((users, positives, negatives, positive_weights))
             model.fit(batches, shuffle=False, verbose=0)
         ends.append(time.perf_counter() - began)
     return ends

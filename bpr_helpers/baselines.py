@@ -97,7 +97,7 @@ class ItemKNN(_FoldIn):
     ----------
     k : int >= 1, the neighbours kept per item; fewer blur less, more cover more
     shrink : float >= 0, added to the denominator, so that similarities resting on few users stay small
-    recency : float >= 0, how much more a user's late items count (see `history_weights`); 0 for all alike
+    recency : float, 0 to 100, how much more a user's late items count; 0 for all alike (`history_weights`)
 
     References
     ----------
@@ -110,7 +110,7 @@ class ItemKNN(_FoldIn):
     def __init__(self, *, k: int = 500, shrink: float = 5.0, recency: float = 0.0) -> None:
         _require(k >= 1, f"k is {k}: keep at least one neighbour per item.")
         _require(shrink >= 0, f"shrink is {shrink}: give 0 or more.")
-        _require(recency >= 0, f"recency is {recency}: give 0 or more.")
+        _require(0 <= recency <= 100, f"recency is {recency}: give 0 to 100.")
         self.k, self.shrink, self.recency = k, shrink, recency
 
     def fit(self, interactions: Interactions, *, valid: Interactions | None = None) -> Self:
@@ -123,7 +123,7 @@ class ItemKNN(_FoldIn):
         return self
 
     def _read_histories(self) -> None:
-        self.history = weighted_history(self.matrix, self.recency)
+        self.histories = weighted_history(self.matrix, self.recency)
 
     def _nearest(self, start: int, stop: int) -> csr_matrix:
         """Rows start to stop of the similarities, all but the k largest of each row set to zero."""
@@ -142,7 +142,7 @@ class ItemKNN(_FoldIn):
 
     def score(self, user_codes: Codes) -> Scores:
         """Scores of all items: float32, (len(user_codes), n_items), sums of similarities."""
-        return (self.history[user_codes] @ self.neighbours).toarray()
+        return (self.histories[user_codes] @ self.neighbours).toarray()
 
 
 class EASE(_FoldIn):
@@ -153,7 +153,7 @@ class EASE(_FoldIn):
     Parameters
     ----------
     l2 : float > 0, strength of the L2 on the weights
-    recency : float >= 0, how much more a user's late items count (see `history_weights`); 0 for all alike
+    recency : float, 0 to 100, how much more a user's late items count; 0 for all alike (`history_weights`)
 
     References
     ----------
@@ -164,7 +164,7 @@ class EASE(_FoldIn):
 
     def __init__(self, *, l2: float = 100.0, recency: float = 0.0) -> None:
         _require(l2 > 0, f"l2 is {l2}: give a number above 0, else the weights are not determined.")
-        _require(recency >= 0, f"recency is {recency}: give 0 or more.")
+        _require(0 <= recency <= 100, f"recency is {recency}: give 0 to 100.")
         self.l2, self.recency = l2, recency
 
     def fit(self, interactions: Interactions, *, valid: Interactions | None = None) -> Self:
@@ -181,11 +181,11 @@ class EASE(_FoldIn):
         return self
 
     def _read_histories(self) -> None:
-        self.history = weighted_history(self.matrix, self.recency)
+        self.histories = weighted_history(self.matrix, self.recency)
 
     def score(self, user_codes: Codes) -> Scores:
         """Scores of all items: float32, (len(user_codes), n_items), near 1 for what a user would have."""
-        return self.history[user_codes] @ self.weights
+        return self.histories[user_codes] @ self.weights
 
 
 class IALS(_FoldIn):
@@ -202,7 +202,7 @@ class IALS(_FoldIn):
     nu : float, how the L2 grows with the number of interactions
     iterations : int >= 1, rounds of solving for the users, then for the items
     init_scale : float > 0, standard deviation of the initial vectors' length
-    recency : float >= 0, how much more a user's late items count in the last solve for the users (see
+    recency : float, 0 to 100, how much more a user's late items count in the last solve for the users (see
         `history_weights`); items learn from all alike, and so do users where it is 0
     seed : int, of the initial vectors
 
@@ -226,7 +226,7 @@ class IALS(_FoldIn):
         recency: float = 0.0,
         seed: int = 0,
     ) -> None:
-        _require(recency >= 0, f"recency is {recency}: give 0 or more.")
+        _require(0 <= recency <= 100, f"recency is {recency}: give 0 to 100.")
         _require(dim >= 1 and iterations >= 1, "dim and iterations must be 1 or more.")
         _require(l2 > 0 and alpha0 > 0, "l2 and alpha0 must be above 0.")
         self.dim, self.l2, self.alpha0, self.nu = dim, l2, alpha0, nu

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import load_npz, save_npz
 
-from bpr_helpers.files import refuse_larger
+from bpr_helpers.files import refuse_larger, replacing
 from bpr_helpers.history import history_weights
 from bpr_helpers.matrix import InteractionMatrix, Interactions, as_matrix
 from bpr_helpers.ranking import mean_ndcg
@@ -179,25 +179,26 @@ class BPR:
         Raises
         ------
         ValueError
-            There is no interaction, patience without `valid`, no known pair in `valid`, a user who has seen
-            every item, a training that diverges, or a checkpoint of another training.
+            There is no interaction, patience without `valid`, no known pair in `valid`, a matrix with other
+            codes as `valid`, a user who has seen every item, a training that diverges, or a checkpoint of
+            another training. What was learned before stays as it was.
         """
         use = self.settings
         if use["patience"] and valid is None:
             raise ValueError("patience needs a validation part: pass valid=... to fit, or set patience=0.")
-        self.matrix = as_matrix(interactions)
-        if not self.matrix.csr.nnz:
+        matrix = as_matrix(interactions)
+        if not matrix.csr.nnz:
             raise ValueError("There is no interaction to learn from: look at what was pruned or split away.")
-        held_out = None if valid is None else self._known_part(valid)
-        state = self._train(held_out, checkpoint, callback)
-        self.keras_model.set_weights([*state.best])
-        self._hold(state.best)
+        held_out = None if valid is None else _known_part(valid, matrix)
+        state = self._train(matrix, held_out, checkpoint, callback)
+        self._hold(matrix, state.best)
         self.history = pd.DataFrame(state.history)
         self.best_epoch = state.best_epoch
         return self
 
     def _train(
         self,
+        matrix: InteractionMatrix,
         held_out: InteractionMatrix | None,
         checkpoint: str | Path | None,
         callback: Callback | None,
@@ -206,20 +207,19 @@ class BPR:
         from bpr_helpers.model import L2
 
         use = self.settings
-        self.keras_model = self._untrained(self.matrix)
         drawn = {name: use[name] for name in ("n_negatives", "temperature", "alpha")}
         alike = {
             name: use[name] for name in ("item_bias", "epochs", "batch_size", "averaging", "patience", "seed")
         }
-        depends_on = training.hash_of_training(_as_json(use, but="epochs"), self.matrix, held_out)
+        depends_on = training.hash_of_training(_as_json(use, but="epochs"), matrix, held_out)
         return training.train(
-            self.keras_model.tables,
-            self.matrix,
-            make_sampler(use["sampler"], self.matrix, **drawn),
-            positive_weights=history_weights(self.matrix, use["recency"]),
+            self._untrained(matrix).tables,
+            matrix,
+            make_sampler(use["sampler"], matrix, **drawn),
+            positive_weights=history_weights(matrix, use["recency"]),
             optimizer=_optimizer(use["optimizer"], use["learning_rate"]),
             l2=L2(use["l2_user"], use["l2_pos"], use["l2_neg"], use["l2_bias"]),
-            validate=None if held_out is None else Validation(self.matrix, held_out, use["seed"]),
+            validate=None if held_out is None else Validation(matrix, held_out, use["seed"]),
             checkpoint=None if checkpoint is None else training.Checkpoint(Path(checkpoint), depends_on),
             callback=callback,
             verbose=self.verbose,
@@ -247,10 +247,23 @@ class BPR:
         Parameters
         ----------
         folder : made where it is missing; model.keras in it is a model that Keras reads by itself
+
+        Raises
+        ------
+        ValueError
+            Nothing was fitted, or the optimizer is a class of your own, which `load` would not trust.
         """
         self._require_fitted("save")
+        settings = _as_json(self.settings)
+        if not _is_kerass_own(settings["optimizer"]):
+            raise ValueError(
+                f"The optimizer {type(self.settings['optimizer']).__name__} is none of Keras's own, and only "
+                "those are saved: save the vectors by themselves, or fit with another optimizer."
+            )
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        for name in ("bpr.json", "times.parquet"):  # without the first, what is half written is no model
+            (folder / name).unlink(missing_ok=True)
         self.keras_model.save(folder / "model.keras")
         pd.DataFrame({"user_id": self.matrix.user_ids}).to_parquet(folder / "users.parquet")
         pd.DataFrame({"item_id": self.matrix.item_ids}).to_parquet(folder / "items.parquet")
@@ -258,8 +271,9 @@ class BPR:
         if self.matrix.times is not None:
             pd.DataFrame({"time": self.matrix.times}).to_parquet(folder / "times.parquet")
         self.history.to_parquet(folder / "history.parquet")
-        settings = {"settings": _as_json(self.settings), "best_epoch": self.best_epoch}
-        (folder / "bpr.json").write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
+        with replacing(folder / "bpr.json") as new:
+            saved = {"settings": settings, "best_epoch": self.best_epoch}
+            new.write_text(json.dumps(saved, indent=2) + "\n", "utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -274,11 +288,8 @@ class BPR:
         try:
             saved = json.loads((folder / "bpr.json").read_text("utf-8"))
             bpr = cls(**saved["settings"] | {"optimizer": _from_json(saved["settings"]["optimizer"])})
-            bpr.matrix = _read_matrix(folder)
-            tables = _read_tables(folder / "model.keras", bpr.matrix, bpr.settings["dim"])
-            bpr.keras_model = bpr._untrained(bpr.matrix)
-            bpr.keras_model.set_weights([*tables])
-            bpr._hold(tables)
+            matrix = _read_matrix(folder)
+            bpr._hold(matrix, _read_tables(folder / "model.keras", matrix, bpr.settings["dim"]))
             bpr.history = pd.read_parquet(folder / "history.parquet")
             bpr.best_epoch = int(saved["best_epoch"])
         except Exception as error:
@@ -287,17 +298,30 @@ class BPR:
             ) from error
         return bpr
 
-    def _hold(self, tables: Tables) -> None:
+    def _hold(self, matrix: InteractionMatrix, tables: Tables) -> None:
+        """Become the model of these interactions."""
+        self.matrix = matrix
+        self.keras_model = self._untrained(matrix)
+        self.keras_model.set_weights([*tables])
         self.user_vectors, self.item_vectors, self.item_biases = tables
 
-    def _known_part(self, valid: Interactions) -> InteractionMatrix:
-        if isinstance(valid, pd.DataFrame):
-            valid = InteractionMatrix.from_frame(valid, like=self.matrix, unknown="drop")
-        if not valid.csr.nnz:
-            raise ValueError(
-                "No interaction in valid has a user and an item of the training part: check the split."
-            )
-        return valid
+
+def _known_part(valid: Interactions, matrix: InteractionMatrix) -> InteractionMatrix:
+    """The validation part in the codes of the training part."""
+    if isinstance(valid, pd.DataFrame):
+        valid = InteractionMatrix.from_frame(valid, like=matrix, unknown="drop")
+    elif not (
+        np.array_equal(valid.user_ids, matrix.user_ids) and np.array_equal(valid.item_ids, matrix.item_ids)
+    ):
+        raise ValueError(
+            "The codes of valid are not those of the training part: pass the frame, or make the matrix "
+            'with InteractionMatrix.from_frame(valid, like=train, unknown="drop").'
+        )
+    if not valid.csr.nnz:
+        raise ValueError(
+            "No interaction in valid has a user and an item of the training part: check the split."
+        )
+    return valid
 
 
 class Validation:
@@ -406,15 +430,30 @@ def _from_json(optimizer: Any) -> Any:
         return optimizer
     import keras
 
-    kinds = keras.optimizers, keras.optimizers.schedules
-    known = dict(zip(("keras.optimizers", "keras.optimizers.schedules"), kinds, strict=True))
-
-    def own(part: Any) -> bool:
-        if not isinstance(part, dict):
-            return True
-        named = "class_name" not in part or hasattr(known.get(part.get("module", "")), part["class_name"])
-        return named and not part.get("registered_name") and all(map(own, part.values()))
-
-    if not own(optimizer):
+    made = keras.optimizers.deserialize(optimizer) if _is_kerass_own(optimizer) else None
+    if not isinstance(made, keras.optimizers.Optimizer):  # a schedule by itself, or a function
         raise ValueError("its optimizer is none of Keras's own")
-    return keras.optimizers.deserialize(optimizer)
+    return made
+
+
+def _is_kerass_own(part: Any) -> bool:
+    """Whether all classes that a configuration names, however deep, are optimizers or schedules of Keras.
+
+    Keras imports whatever module a configuration names, so this is asked before Keras sees it.
+    """
+    if isinstance(part, list | tuple):
+        return all(map(_is_kerass_own, part))
+    if not isinstance(part, dict):
+        return True
+    import keras
+
+    homes = {
+        "keras.optimizers": keras.optimizers,
+        "keras.optimizers.schedules": keras.optimizers.schedules,
+    }
+    if "class_name" in part:
+        named = getattr(homes.get(part.get("module", "")), part["class_name"], None)
+        kinds = keras.optimizers.Optimizer, keras.optimizers.schedules.LearningRateSchedule
+        if part.get("registered_name") or not (isinstance(named, type) and issubclass(named, kinds)):
+            return False
+    return all(map(_is_kerass_own, part.values()))

@@ -316,6 +316,8 @@ def _short_lists(ranks: Ranks, n_candidates: int, k: int) -> dict[str, int]:
 
 
 def _by_group(per_user: pd.DataFrame, groups: pd.Series, seed: int) -> pd.DataFrame:
+    if not groups.notna().any():
+        raise ValueError("Nothing that was tested is in one of the groups: make them of the same ids.")
     parts = {
         group: mean_interval(rows, seed=seed).assign(n_users=rows.notna().sum())
         for group, rows in per_user.groupby(groups.array, observed=True)

@@ -18,7 +18,7 @@ def history_weights(matrix: InteractionMatrix, recency: float) -> NDArray[np.flo
     Parameters
     ----------
     matrix : InteractionMatrix; where it holds no times, all positives count alike
-    recency : float, 0 or more
+    recency : float, 0 to 100; more could leave nothing of a history but its last place
 
     Returns
     -------

@@ -6,8 +6,14 @@ The score of user u for item i is the dot product of their vectors plus the item
 
     x_ui = w_u . h_i + b_i,
 
-and training makes x_ui - x_uj large for a positive i and a negative j (Rendle et al. 2009,
-"BPR: Bayesian Personalized Ranking from Implicit Feedback").
+and training makes x_ui - x_uj large for a positive i and a negative j.
+
+Sizes, as the comments on shapes name them: b users of a batch, each with its positive; k negatives of each,
+or of the whole batch where they are shared; d the length of a vector.
+
+References
+----------
+Rendle et al. (2009), BPR: Bayesian Personalized Ranking from Implicit Feedback.
 """
 
 from __future__ import annotations
@@ -119,10 +125,8 @@ class BPRModel(keras.Model):
     def call(self, pairs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """Scores of pairs: user codes (b,) and item codes (b,) -> (b,)."""
         users, items = pairs
-        dot = tf.reduce_sum(
-            tf.gather(self.user_vectors, users) * tf.gather(self.item_vectors, items), axis=-1
-        )
-        return dot + tf.gather(self.item_biases, items)
+        products = tf.gather(self.user_vectors, users) * tf.gather(self.item_vectors, items)  # (b, d)
+        return tf.reduce_sum(products, axis=-1) + tf.gather(self.item_biases, items)  # (b,)
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor needs to build the same model again."""
@@ -133,7 +137,7 @@ def negative_scores(user: tf.Tensor, negative: tf.Tensor, bias: tf.Tensor) -> tf
     """Scores of the candidates: user (b, d) with shared (k, d) or own (b, k, d) vectors -> (b, k)."""
     if negative.shape.rank == 2:
         return tf.matmul(user, negative, transpose_b=True) + bias  # (b, d) @ (d, k) + (k,)
-    return tf.einsum("bd,bkd->bk", user, negative) + bias  # bias (b, k)
+    return tf.einsum("bd,bkd->bk", user, negative) + bias  # (b, d) with (b, k, d), + (b, k)
 
 
 def bpr_loss(positive_scores: tf.Tensor, negative_scores: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
@@ -144,6 +148,12 @@ def bpr_loss(positive_scores: tf.Tensor, negative_scores: tf.Tensor, weights: tf
     References
     ----------
     Rendle et al. (2009), BPR: Bayesian Personalized Ranking from Implicit Feedback, section 4.
+
+    Examples
+    --------
+    >>> one = tf.constant([[1.0]])
+    >>> round(float(bpr_loss(tf.constant([2.0]), tf.constant([[2.0]]), one)), 4)  # no lead at all: ln 2
+    0.6931
     """
     return tf.reduce_sum(weights * tf.nn.softplus(negative_scores - positive_scores[:, None]))
 
@@ -163,7 +173,7 @@ def l2_penalty(
     negative_bias (k,) or (b, k); weights (b, k). A sum over the batch, like `bpr_loss`.
     """
     of_positive = tf.reduce_sum(weights, axis=1)  # (b,): 1, or 0 for a row that only fills up the last batch
-    of_negative = tf.reduce_sum(weights, axis=0) if negative.shape.rank == 2 else weights
+    of_negative = tf.reduce_sum(weights, axis=0) if negative.shape.rank == 2 else weights  # (k,) or (b, k)
 
     def term(strength: float, weight: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
         return 0.5 * strength * tf.reduce_sum(weight[..., None] * tf.square(vector))

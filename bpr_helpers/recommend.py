@@ -145,8 +145,10 @@ def because_you_liked(
     ['b']
     """
     user, item = _user_code(recommender, user_id), _item_code(recommender, item_id)
-    pull = _likeness(recommender, item)
-    own = recommender.matrix.csr[[user]].indices
+    pull = np.array(_likeness(recommender, item))  # (n_items,), a copy
+    counted = recommender.histories if isinstance(recommender, EASE | ItemKNN) else recommender.matrix.csr
+    own = counted[[user]].indices
+    pull[own] *= counted[[user]].data  # as much as each of them counts in the score
     codes = _highest(pull, own[(own != item) & (pull[own] > 0)], n)
     return _table(recommender, codes, items, pull=pull[codes])
 

@@ -2,11 +2,18 @@
 
 A sampler does two things. On the host, `draw` picks candidate items with NumPy. In the compiled training
 step, `negative_weights` says how much each candidate counts, given the current scores; they sum to one over
-the candidates of a positive. With one candidate this is the sampler of Rendle et al. 2009.
+the candidates of a positive. With one candidate this is the sampler of Rendle et al. (2009).
 
 A sampler is either *own*: every positive has candidates of its own, drawn so that none is a positive of its
 user; or *shared*: all positives of a batch have the same candidates, so that scoring them is one matrix
 product, and a candidate that happens to be a positive of a user is masked for that user.
+
+Sizes, as the comments on shapes name them: b users of a batch, each with its positive; k candidates of each,
+or of the whole batch where they are shared; nnz positives in all.
+
+References
+----------
+Rendle et al. (2009), BPR: Bayesian Personalized Ranking from Implicit Feedback.
 """
 
 from __future__ import annotations
@@ -63,14 +70,14 @@ def mean_weights(scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
     """Equal weights for the allowed candidates of a row; all 0 where none is allowed."""
     import tensorflow as tf
 
-    return allowed / tf.maximum(tf.reduce_sum(allowed, axis=1, keepdims=True), 1.0)
+    return allowed / tf.maximum(tf.reduce_sum(allowed, axis=1, keepdims=True), 1.0)  # (b, k) / (b, 1)
 
 
 def hardest_weights(scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
     """All weight on the candidate with the highest score; all candidates must be allowed."""
     import tensorflow as tf
 
-    return tf.one_hot(tf.argmax(scores, axis=1), scores.shape[1])
+    return tf.one_hot(tf.argmax(scores, axis=1), scores.shape[1])  # (b, k)
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class SoftmaxWeights:
     def __call__(self, scores: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
         import tensorflow as tf
 
-        masked = tf.where(allowed > 0, scores / self.temperature, -1e9)
+        masked = tf.where(allowed > 0, scores / self.temperature, -1e9)  # (b, k)
         return allowed * tf.nn.softmax(masked, axis=1)
 
 
@@ -116,13 +123,13 @@ class UnseenItems:
     def __init__(self, matrix: InteractionMatrix) -> None:
         require_unseen(matrix)
         csr = matrix.csr
-        seen = np.diff(csr.indptr)
+        seen = np.diff(csr.indptr)  # (n_users,)
         self.n_items = matrix.n_items
-        self.starts = csr.indptr.astype(np.int64)
-        self.counts = matrix.n_items - seen.astype(np.int64)
-        rows = np.repeat(np.arange(matrix.n_users, dtype=np.int64), seen)
-        position = np.arange(csr.nnz, dtype=np.int64) - self.starts[rows]
-        self.keys = csr.indices - position + rows * matrix.n_items
+        self.starts = csr.indptr.astype(np.int64)  # (n_users + 1,)
+        self.counts = matrix.n_items - seen.astype(np.int64)  # (n_users,): how many are unseen
+        rows = np.repeat(np.arange(matrix.n_users, dtype=np.int64), seen)  # (nnz,)
+        position = np.arange(csr.nnz, dtype=np.int64) - self.starts[rows]  # (nnz,): the j of p_j
+        self.keys = csr.indices - position + rows * matrix.n_items  # (nnz,), ascending
 
     def item(self, users: np.ndarray, ranks: np.ndarray) -> np.ndarray:
         """Codes of the `ranks`-th unseen items of `users`, arrays of one shape; ranks < `counts[users]`."""
@@ -131,13 +138,17 @@ class UnseenItems:
 
 
 class Uniform:
-    """Unseen items with equal probability, exactly (Rendle et al. 2009).
+    """Unseen items with equal probability, exactly.
 
     Parameters
     ----------
     matrix : InteractionMatrix
     n_negatives : int
         Candidates per positive; each counts 1 / n_negatives.
+
+    References
+    ----------
+    Rendle et al. (2009), BPR: Bayesian Personalized Ranking from Implicit Feedback.
     """
 
     shared = False
@@ -148,7 +159,7 @@ class Uniform:
         self.n_negatives = n_negatives
 
     def draw(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        users = np.broadcast_to(users[..., None], (*users.shape, self.n_negatives))
+        users = np.broadcast_to(users[..., None], (*users.shape, self.n_negatives))  # (n_batches, b, k)
         ranks = (rng.random(users.shape) * self.unseen.counts[users]).astype(np.int64)
         return self.unseen.item(users, ranks)
 
@@ -157,8 +168,8 @@ class ByPopularity:
     """Unseen items with probability proportional to their number of interactions to the power alpha.
 
     Items are drawn for everybody alike and drawn again where the user has seen them, which leaves exactly the
-    distribution over the unseen ones (Mikolov et al. 2013 use alpha = 0.75 for words). After `TRIES` rounds
-    the few that are left are drawn from their user's own distribution.
+    distribution over the unseen ones. After `TRIES` rounds the few that are left are drawn from their user's
+    own distribution.
 
     Parameters
     ----------
@@ -167,6 +178,11 @@ class ByPopularity:
         Candidates per positive; each counts 1 / n_negatives.
     alpha : float
         0 is uniform, 1 proportional to popularity.
+
+    References
+    ----------
+    Mikolov et al. (2013), Distributed Representations of Words and Phrases and their Compositionality, with
+    an exponent of 0.75 for words.
     """
 
     shared = False
@@ -178,15 +194,15 @@ class ByPopularity:
         self.matrix = matrix
         self.n_negatives = n_negatives
         self.mass = np.bincount(matrix.csr.indices, minlength=matrix.n_items).astype(float) ** alpha
-        self.cumulative = np.cumsum(self.mass)
+        self.cumulative = np.cumsum(self.mass)  # (n_items,)
         self.cumulative /= self.cumulative[-1]  # ends at exactly 1, above every random number
-        self.pairs = np.repeat(np.arange(matrix.n_users, dtype=np.int64), np.diff(matrix.csr.indptr))
-        self.pairs = self.pairs * matrix.n_items + matrix.csr.indices
+        users = np.repeat(np.arange(matrix.n_users, dtype=np.int64), np.diff(matrix.csr.indptr))  # (nnz,)
+        self.pairs = users * matrix.n_items + matrix.csr.indices  # (nnz,), ascending
 
     def draw(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        owners = np.repeat(users.ravel().astype(np.int64), self.n_negatives)
+        owners = np.repeat(users.ravel().astype(np.int64), self.n_negatives)  # (n_batches * b * k,)
         items = np.empty(owners.size, np.int32)
-        open_ = np.arange(owners.size)
+        open_ = np.arange(owners.size)  # places that are still to be drawn
         for _ in range(self.TRIES):
             items[open_] = np.searchsorted(self.cumulative, rng.random(open_.size), side="right")
             open_ = open_[self._seen(owners[open_], items[open_])]
@@ -209,7 +225,12 @@ class ByPopularity:
 
 
 class Hard(Uniform):
-    """The one of `n_negatives` uniform unseen items that the model now scores highest (Zhang et al. 2013)."""
+    """The one of `n_negatives` uniform unseen items that the model now scores highest.
+
+    References
+    ----------
+    Zhang et al. (2013), Optimizing Top-N Collaborative Filtering via Dynamic Negative Item Sampling.
+    """
 
     negative_weights = staticmethod(hardest_weights)
 
@@ -240,7 +261,7 @@ class Weighted(Shared):
     """Shared items, weighted by a softmax of their current scores: the harder a negative, the more it counts.
 
     The weights are constants to the gradient. A low temperature approaches the hardest candidate alone, a
-    high one the plain mean (the self-adversarial weights of Sun et al. 2019, there for knowledge graphs).
+    high one the plain mean.
 
     Parameters
     ----------
@@ -249,6 +270,11 @@ class Weighted(Shared):
         Candidates per batch.
     temperature : float
         In units of the score.
+
+    References
+    ----------
+    Sun et al. (2019), RotatE: Knowledge Graph Embedding by Relational Rotation in Complex Space, where these
+    weights are called self-adversarial.
     """
 
     def __init__(self, matrix: InteractionMatrix, n_negatives: int = 64, temperature: float = 0.7) -> None:
@@ -281,7 +307,7 @@ class SeenBits:
         """1.0 where a pair is unseen, 0.0 where it is seen: users (b,), items (k,) -> (b, k), as tensors."""
         import tensorflow as tf
 
-        pairs = tf.cast(users, tf.int64)[:, None] * n_items + tf.cast(items, tf.int64)[None, :]
+        pairs = tf.cast(users, tf.int64)[:, None] * n_items + tf.cast(items, tf.int64)[None, :]  # (b, k)
         places = tf.bitwise.bitwise_and(pairs, 8 * table.shape[0] - 1)
         words = tf.cast(tf.gather(table, tf.cast(places // 8, tf.int32)), tf.int32)
         bits = tf.bitwise.right_shift(words, tf.cast(places % 8, tf.int32))
@@ -330,6 +356,14 @@ def make_sampler(
     ------
     ValueError
         For an unknown name, or when a user has seen every item.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"user_id": ["ann", "ann", "bob"], "item_id": [1, 2, 3]})
+    >>> sampler = make_sampler("uniform", InteractionMatrix.from_frame(frame))
+    >>> sampler.draw(np.array([[0, 0, 0]]), np.random.default_rng(0)).ravel().tolist()  # ann has 0 and 1
+    [2, 2, 2]
     """
     if name not in SAMPLERS:
         raise ValueError(f"There is no sampler {name!r}: choose one of {', '.join(SAMPLERS)}.")

@@ -34,7 +34,9 @@ class BPRSettings(Checked):
     )
     temperature: float = Field(0.564, gt=0, description="softness of the negatives' weights (weighted)")
     alpha: float = Field(0.5, ge=0, description="exponent of popularity (popularity)")
-    recency: float = Field(7.01, ge=0, description="how much more a late positive counts; 0 for all alike")
+    recency: float = Field(
+        7.01, ge=0, le=100, description="how much more a late positive counts; 0 for all alike"
+    )
     epochs: int = Field(40, ge=1, description="largest number of epochs")
     batch_size: int = Field(1024, ge=1, description="positives per step")
     optimizer: Literal["adagrad", "adam", "adamw", "rmsprop", "sgd"] = Field(

@@ -376,9 +376,11 @@ def open_arrays(path: Path, expected: dict[str, tuple[tuple[int, ...], np.dtype]
     Raises
     ------
     ValueError
-        An array is missing, pickled, or of another shape or type.
+        An array is missing, pickled, or of another shape or type, or the file unpacks to more than it holds.
     """
     with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+            raise ValueError("it was compressed, which no checkpoint is")
         for name, (shape, dtype) in expected.items():
             with archive.open(f"{name}.npy") as member:
                 np.lib.format.read_magic(member)

@@ -213,3 +213,112 @@ def test_settings_that_do_not_fit_the_weights_are_refused(
     (tmp_path / "bpr.json").write_text(json.dumps(saved), "utf-8")
     with pytest.raises(ValueError, match="does not hold a whole BPR model"):
         BPR.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        {"module": "keras.optimizers", "class_name": "get", "config": "sgd"},
+        {
+            "module": "keras.optimizers.schedules",
+            "class_name": "PiecewiseConstantDecay",
+            "config": {"boundaries": [1], "values": [1.0, 2.0]},
+        },
+        {"module": "", "class_name": "__class__", "config": {}},
+        {
+            "module": "keras.optimizers",
+            "class_name": "MultiOptimizer",
+            "config": {
+                "default_optimizer": None,
+                "optimizer_map": [{"module": "stranger", "class_name": "Any", "config": {}}],
+            },
+        },
+        {
+            "module": "keras.optimizers",
+            "class_name": "SGD",
+            "config": {"learning_rate": {"module": "stranger", "class_name": "Any", "config": {}}},
+        },
+    ],
+    ids=["function", "schedule", "attribute", "class in a list", "class in a setting"],
+)
+def test_no_optimizer_of_a_stranger_is_imported_however_deep(
+    interactions: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: dict
+) -> None:
+    (tmp_path / "stranger.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Any: pass\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    BPR(**SMALL, epochs=1).fit(interactions).save(tmp_path / "m")
+    saved = json.loads((tmp_path / "m" / "bpr.json").read_text("utf-8"))
+    saved["settings"]["optimizer"] = optimizer
+    (tmp_path / "m" / "bpr.json").write_text(json.dumps(saved), "utf-8")
+    with pytest.raises(ValueError, match="its optimizer is none of Keras's own"):
+        BPR.load(tmp_path / "m")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "Adamax", "Nadam", "RMSprop", "Adadelta", "SGD", "Lion"])
+def test_kerass_own_optimizers_come_back_with_their_schedule(
+    interactions: pd.DataFrame, tmp_path: Path, name: str
+) -> None:
+    falling = keras.optimizers.schedules.PolynomialDecay(0.01, 100)
+    bpr = BPR(**SMALL, epochs=1, optimizer=getattr(keras.optimizers, name)(falling)).fit(interactions)
+    bpr.save(tmp_path)
+    loaded = BPR.load(tmp_path).settings["optimizer"]
+    assert loaded.get_config() == bpr.settings["optimizer"].get_config()
+
+
+def test_an_optimizer_that_could_not_be_loaded_is_refused_before_anything_is_written(
+    interactions: pd.DataFrame, tmp_path: Path
+) -> None:
+    class Mine(keras.optimizers.SGD):
+        pass
+
+    bpr = BPR(**SMALL, epochs=1, optimizer=Mine(0.01)).fit(interactions)
+    with pytest.raises(ValueError, match="The optimizer Mine is none of Keras's own"):
+        bpr.save(tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_model_saved_over_another_keeps_nothing_of_it(interactions: pd.DataFrame, tmp_path: Path) -> None:
+    BPR(**SMALL, epochs=1).fit(interactions).save(tmp_path)
+    timeless = BPR(**SMALL, epochs=1).fit(interactions.drop(columns="timestamp"))
+    timeless.save(tmp_path)
+    assert BPR.load(tmp_path).matrix.times is None
+
+
+def test_a_save_that_was_cut_short_leaves_no_mixture(
+    interactions: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bpr = BPR(**SMALL, epochs=1).fit(interactions)
+    bpr.save(tmp_path)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("bpr_helpers.bpr.save_npz", full)
+    with pytest.raises(OSError, match="No space"):
+        bpr.save(tmp_path)
+    with pytest.raises(ValueError, match="does not hold a whole BPR model"):
+        BPR.load(tmp_path)
+
+
+def test_a_validation_matrix_with_codes_of_its_own_is_refused(interactions: pd.DataFrame) -> None:
+    train, valid = interactions.iloc[::2], interactions.iloc[1::2]
+    alone = InteractionMatrix.from_frame(valid.iloc[:50])
+    with pytest.raises(ValueError, match="codes of valid are not those of the training part"):
+        BPR(**SMALL, epochs=1).fit(train, valid=alone)
+    alike = InteractionMatrix.from_frame(valid, like=InteractionMatrix.from_frame(train), unknown="drop")
+    of_matrix, of_frame = (BPR(**SMALL, epochs=1).fit(train, valid=part) for part in (alike, valid))
+    pd.testing.assert_frame_equal(of_matrix.history, of_frame.history)
+
+
+def test_a_fit_that_fails_leaves_the_model_as_it_was(interactions: pd.DataFrame) -> None:
+    bpr = BPR(**SMALL, epochs=1).fit(interactions)
+    before, scores = bpr.matrix, bpr.score(np.arange(3))
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bpr.fit(interactions.iloc[:200], callback=stop)
+    assert bpr.matrix is before and np.array_equal(bpr.score(np.arange(3)), scores)
+    assert bpr.keras_model.tables.users.tobytes() == bpr.user_vectors.tobytes()

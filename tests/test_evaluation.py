@@ -250,3 +250,9 @@ def test_what_cannot_be_evaluated_is_told(data):
         evaluate(Popularity(), test)
     with pytest.raises(ValueError, match="The test part has no rows"):
         evaluate(Fixed(np.zeros((N_USERS, N_ITEMS)), seen), test.head(0))
+
+
+def test_groups_of_other_items_get_a_sentence():
+    ranks = pd.DataFrame({"user_id": [1], "item_id": [9], "rank": [np.inf]})
+    with pytest.raises(ValueError, match="Nothing that was tested is in one of the groups"):
+        by_item(Evaluation(pd.DataFrame(), ranks, {}), pd.Series(["rare"], index=[7]))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bpr_helpers import EASE, IALS, InteractionMatrix, ItemKNN, synthetic_interactions
+from bpr_helpers import BPR, EASE, IALS, InteractionMatrix, ItemKNN, synthetic_interactions
 from bpr_helpers.history import history_weights, weighted_history
 
 
@@ -70,3 +70,11 @@ def test_equal_times_and_no_recency_change_nothing(make: type) -> None:
     np.testing.assert_array_equal(make(recency=0.0).fit(rows).score(users), plain)
     np.testing.assert_array_equal(make(recency=5.0).fit(rows.assign(timestamp=3)).score(users), plain)
     np.testing.assert_array_equal(make(recency=5.0).fit(rows.drop(columns="timestamp")).score(users), plain)
+
+
+@pytest.mark.parametrize("make", [EASE, IALS, ItemKNN, BPR])
+def test_the_largest_recency_leaves_a_history_of_ties_alone_and_a_larger_one_is_refused(make: type) -> None:
+    tied = InteractionMatrix.from_frame(pd.DataFrame({"user_id": 1, "item_id": range(500), "timestamp": 5}))
+    assert history_weights(tied, 100.0) == pytest.approx(np.ones(500))
+    with pytest.raises(ValueError, match="recency"):
+        make(recency=101.0)

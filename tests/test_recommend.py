@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics.pairwise import cosine_similarity
 
+from bpr_helpers import synthetic_interactions
 from bpr_helpers.baselines import EASE, IALS, ItemKNN, Popularity
 from bpr_helpers.bpr import BPR
 from bpr_helpers.matrix import InteractionMatrix
@@ -316,3 +317,15 @@ class TestBecauseYouLiked:
             because_you_liked(model, 9, "a")
         with pytest.raises(ValueError, match="item_id 'z'"):
             because_you_liked(model, 1, "z")
+
+
+@pytest.mark.parametrize("make", [EASE, ItemKNN])
+def test_pulls_add_up_to_the_score_also_where_late_items_count_more(make):
+    rows = synthetic_interactions(60, 40, 900, seed=3)
+    model = make(recency=4.0).fit(rows)
+    before = model.score(np.arange(60))
+    top = recommend(model, 7, n=1).iloc[0]
+    pulls = because_you_liked(model, 7, int(top["item_id"]), n=40)
+    downs = model.score(np.array([7]))[0, model.matrix.item_codes([top["item_id"]])[0]] - pulls["pull"].sum()
+    assert downs <= 1e-5 and (make is EASE or downs == pytest.approx(0, abs=1e-5))
+    np.testing.assert_array_equal(model.score(np.arange(60)), before)  # asking why changes no model

@@ -176,7 +176,7 @@ def test_a_checkpoint_does_not_serve_other_times(interactions: pd.DataFrame, tmp
         BPR(**SMALL, recency=5.0, epochs=2).fit(later, checkpoint=tmp_path / "c.npz")
 
 
-@pytest.mark.parametrize("how", ["pickled", "larger", "other type", "missing"])
+@pytest.mark.parametrize("how", ["pickled", "larger", "other type", "missing", "compressed"])
 def test_a_hostile_checkpoint_is_refused_unread(interactions: pd.DataFrame, tmp_path: Path, how: str) -> None:
     path = tmp_path / "c.npz"
     BPR(**SMALL, epochs=1).fit(interactions, checkpoint=path)
@@ -188,9 +188,13 @@ def test_a_hostile_checkpoint_is_refused_unread(interactions: pd.DataFrame, tmp_
         arrays["tables_0"] = np.tile(arrays["tables_0"], (2, 1))
     elif how == "other type":
         arrays["tables_0"] = arrays["tables_0"].astype(np.float64)
-    else:
+    elif how == "missing":
         del arrays["best_2"]
-    np.savez(path, **arrays)
+    if how == "compressed":  # a head of half a gigabyte in half a megabyte
+        arrays["head"] = np.array(str(arrays["head"]).ljust(2**27))
+        np.savez_compressed(path, **arrays)
+    else:
+        np.savez(path, **arrays)
     with pytest.raises(ValueError, match=r"is not a readable checkpoint .*: delete it to start again"):
         BPR(**SMALL, epochs=2).fit(interactions, checkpoint=path)
     assert not (tmp_path / "run").exists()
@@ -204,6 +208,16 @@ class Touch:
 
     def __reduce__(self) -> tuple:
         return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("optimizer", ["adagrad", "adam", "rmsprop"])
+def test_every_optimizer_goes_on_from_a_checkpoint(
+    interactions: pd.DataFrame, tmp_path: Path, optimizer: str
+) -> None:
+    made = {**SMALL, "optimizer": optimizer, "learning_rate": 0.01}
+    BPR(**made, epochs=2).fit(interactions, checkpoint=tmp_path / "c.npz")
+    resumed = BPR(**made, epochs=4).fit(interactions, checkpoint=tmp_path / "c.npz")
+    assert bits_of(resumed) == bits_of(BPR(**made, epochs=4).fit(interactions))
 
 
 def test_the_callback_sees_every_epoch_and_what_would_be_kept(interactions: pd.DataFrame) -> None:
