@@ -4,11 +4,15 @@ PY := .venv/bin/python
 UV := $(PY) -m uv pip install --quiet --python $(PY)
 READY := .venv/.ready
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+SOLUTIONS := $(sort $(wildcard notebooks/solutions/*.ipynb))
 # All of benchmarks/ but what the others import, and the search, which chooses the defaults and takes an hour.
 BENCHMARKS := $(filter-out $(patsubst %,benchmarks/%.py,common courses peers search),$(wildcard benchmarks/*.py))
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
+# Where JupyterLab starts, and options that are handed on: `make lab LAB_OPTIONS='--no-browser --port=8890'`.
+LAB_ROOT := .
+LAB_OPTIONS :=
 # A fresh folder for everything that notebooks and tests read and write, removed afterwards.
 FRESH := root=$$(mktemp -d) && trap 'rm -rf "$$root"' EXIT && trap 'exit 130' INT TERM && \
 	BPR_ROOT="$$root" TQDM_DISABLE=1
@@ -22,25 +26,37 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-notebooks lab lint bench site notebooks clean moved
+.PHONY: help run test test-unit test-notebooks test-browser lab lint bench site notebooks exercises clean \
+	moved
 .NOTPARALLEL:
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
 
-run: $(READY) ## the whole series on MovieLens-100K through papermill, into runs/default/
+run: $(READY) ## notebooks 01 to 04 on MovieLens-100K through papermill, into runs/default/
 	.venv/bin/bpr run --run-dir runs/default
 
 test: test-unit test-notebooks ## the whole test suite: unit and property tests, then every notebook under nbval
 
+# Three at a time on two cores, since many of these tests wait for processes that they have started.
 test-unit: $(READY) ## the first half of `make test`
-	@$(FRESH) $(PY) -m pytest tests bpr_helpers --doctest-modules -n 2 --dist loadfile
+	@$(FRESH) $(PY) -m pytest tests bpr_helpers --doctest-modules -n 3 --dist loadfile
 
 test-notebooks: $(READY) ## the second half: strictly in order, since notebooks share a run folder
-	@$(FRESH) $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 $(NOTEBOOKS)
+	@$(FRESH) $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 \
+		--junitxml="$$root/cells.xml" $(NOTEBOOKS) $(SOLUTIONS) && $(PY) docs/notebooks.py "$$root/cells.xml"
 
-lab: $(READY) ## JupyterLab with the first notebook open
-	$(PY) -m jupyterlab notebooks/01_kcore_pruning.ipynb
+# Its terminals find `bpr` and `papermill`; it refuses root (a container, mostly) unless told otherwise.
+lab: $(READY) ## JupyterLab at the repository's root, with the first notebook open
+	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m jupyterlab \
+		$(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.root_dir="$(LAB_ROOT)" \
+		--ServerApp.terminado_settings=shell_command="$${SHELL:-sh}" \
+		--MappingKernelManager.transport_encryption=auto \
+		$(LAB_OPTIONS) "$(LAB_ROOT)/$(firstword $(NOTEBOOKS))"
+
+test-browser: $(READY) ## the notebooks in JupyterLab, in a real browser (needs Chromium; ten minutes)
+	$(UV) --constraint requirements.lock --no-build-isolation -e '.[browser]'
+	$(PY) -m pytest -rs tests/browser
 
 lint: $(READY) ## style and types
 	$(PY) -m ruff check .
@@ -64,7 +80,10 @@ docs/_build/static/tex-svg.js:
 notebooks: $(READY) ## execute the committed notebooks again, in place and in order
 	@$(FRESH) $(PY) -m nbconvert --to notebook --execute --inplace \
 		--ExecutePreprocessor.timeout=600 --ExecutePreprocessor.record_timing=False \
-		--ExecutePreprocessor.store_widget_state=False $(NOTEBOOKS)
+		--ExecutePreprocessor.store_widget_state=False $(NOTEBOOKS) $(SOLUTIONS)
+
+exercises: $(READY) ## write notebooks/exercises/ anew from notebooks/solutions/
+	$(PY) docs/exercises.py
 
 clean: ## remove .venv, caches and the built site; runs/ and downloaded data stay
 	rm -rf .venv docs/_build .pytest_cache .hypothesis .ruff_cache .mypy_cache *.egg-info

@@ -19,17 +19,18 @@ from common import RESULTS
 from search import judge, train_and_valid
 
 from bpr_helpers import training
-from bpr_helpers.course.parameters import BPRParameters
 from bpr_helpers.history import history_weights
 from bpr_helpers.matrix import InteractionMatrix
+from bpr_helpers.settings import BPRSettings
 
-USUAL = BPRParameters()  # type: ignore[call-arg]
+USUAL = BPRSettings()  # type: ignore[call-arg]
 MEAN_L2 = (USUAL.l2_user + USUAL.l2_pos + USUAL.l2_neg) / 3
 DECAY = keras.optimizers.schedules.PolynomialDecay(USUAL.learning_rate, 32 * 78, USUAL.learning_rate / 10)
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
-    "all positives count alike": {"recency": 0.0},
+    "users of phase one": {"recency": 0.0},
     "recency halved": {"recency": USUAL.recency / 2},
+    "recency doubled": {"recency": USUAL.recency * 2},
     "last epoch instead of the average": {"averaging": 0.0},
     "no L2": {"l2_user": 0.0, "l2_pos": 0.0, "l2_neg": 0.0},
     "one L2 for all": {"l2_user": MEAN_L2, "l2_pos": MEAN_L2, "l2_neg": MEAN_L2},
@@ -51,15 +52,29 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @contextmanager
 def active_users_count_less() -> Iterator[None]:
-    """Weigh positives by the square root of 1 / activity on top of recency."""
-    plain = history_weights
+    """Weigh positives in phase one by the square root of 1 / activity."""
+    plain = training.train
 
-    def weights(matrix: InteractionMatrix, recency: float) -> np.ndarray:
+    def train(tables: training.Tables, matrix: InteractionMatrix, *args: Any, **kwargs: Any) -> Any:
         lengths = np.diff(matrix.csr.indptr)
-        found = plain(matrix, recency) * np.repeat(lengths**-0.5, lengths)
-        return (found / found.mean()).astype(np.float32)
+        weights = np.repeat(lengths**-0.5, lengths)
+        weights = (weights / weights.mean()).astype(np.float32)
+        return plain(tables, matrix, *args, positive_weights=weights, **kwargs)
 
-    with patch("bpr_helpers.bpr.history_weights", weights):
+    with patch.object(training, "train", train):
+        yield
+
+
+@contextmanager
+def recency_in_phase_one() -> Iterator[None]:
+    """Let items learn from late positives more, too: a seventh of the recency in the loss."""
+    plain = training.train
+
+    def train(tables: training.Tables, matrix: InteractionMatrix, *args: Any, **kwargs: Any) -> Any:
+        weights = history_weights(matrix, USUAL.recency / 7)
+        return plain(tables, matrix, *args, positive_weights=weights, **kwargs)
+
+    with patch.object(training, "train", train):
         yield
 
 
@@ -75,7 +90,7 @@ def weights_by_place() -> Iterator[None]:
         found[order] = 1 / (np.repeat(matrix.csr.indptr[1:], lengths) - np.arange(len(order)))
         return (found / (np.bincount(users, found) / lengths)[users]).astype(np.float32)
 
-    with patch("bpr_helpers.bpr.history_weights", weights):
+    with patch("bpr_helpers.history.history_weights", weights):
         yield
 
 
@@ -98,12 +113,14 @@ def main() -> None:
     parts, rows = train_and_valid(), []
     outside = {
         "active users count less": active_users_count_less(),
+        "recency / 7 for items, too": recency_in_phase_one(),
         "the j-th last counts 1 / j": weights_by_place(),
         "biases start at popularity": biases_start_at_popularity(),
     }
     for name in [*VARIANTS, *outside]:
         with outside.get(name, nullcontext()):
-            rows.append({"variant": name, **judge(VARIANTS.get(name, {}), parts)})
+            changes = {"recency": USUAL.recency} | VARIANTS.get(name, {})
+            rows.append({"variant": name, **judge("BPR", changes, parts)})
     table = pd.DataFrame(rows)
     table.insert(2, "difference", table["valid_ndcg@10"] - table["valid_ndcg@10"].iloc[0])
     table = table.round({"valid_ndcg@10": 4, "difference": 4, "epochs": 1})

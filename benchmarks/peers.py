@@ -119,10 +119,15 @@ class ImplicitBPR(Peer):
 
 
 class ImplicitALS(Peer):
+    def __init__(self, dim: int = 96, l2: float = 13.6, alpha: float = 2.0) -> None:
+        self.dim, self.l2, self.alpha = dim, l2, alpha
+
     def train(self, matrix: InteractionMatrix) -> tuple[NDArray, NDArray, NDArray]:
         from implicit.cpu.als import AlternatingLeastSquares
 
         with threadpool_limits(1, "blas"):
-            model = AlternatingLeastSquares(96, regularization=13.6, alpha=2.0, iterations=10, random_state=0)
+            model = AlternatingLeastSquares(
+                self.dim, regularization=self.l2, alpha=self.alpha, iterations=10, random_state=0
+            )
             model.fit(matrix.csr, show_progress=False)
         return model.user_factors, model.item_factors, np.zeros(matrix.n_items, np.float32)

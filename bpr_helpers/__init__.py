@@ -1,9 +1,9 @@
 """The tested helpers of a notebook course on Bayesian Personalized Ranking.
 
-The science, in the order in which data flows: files, movielens, synthetic, formats, data, matrix, pruning,
-splitting, metrics, ranking, significance, evaluation, history, settings, sampling, model, training, bpr,
-baselines, recommend, plots. A module imports only modules that stand before it. What runs the notebooks is in
-`course`, of which the science imports nothing.
+The science, in the order in which data flows: files, movielens, synthetic, formats, data, parallel,
+matrix, pruning, splitting, metrics, ranking, exporting, significance, evaluation, history, folding, settings,
+sampling, model, training, bpr, cold, baselines, choosing, recommend, plots. A module imports only modules
+that stand before it. What runs the notebooks is in `course`, of which the science imports nothing.
 
 TensorFlow is imported when a BPR is first fitted or loaded, Matplotlib with `bpr_helpers.plots`.
 """
@@ -14,11 +14,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it once, 
 
 from bpr_helpers.baselines import EASE, IALS, ItemKNN, Popularity, Random
 from bpr_helpers.bpr import BPR
+from bpr_helpers.choosing import choose
+from bpr_helpers.cold import ColdItems, with_items
 from bpr_helpers.data import drop_unknown_titles, load_interactions, load_items
 from bpr_helpers.evaluation import evaluate
 from bpr_helpers.matrix import InteractionMatrix
+from bpr_helpers.parallel import in_parallel
 from bpr_helpers.pruning import k_core
-from bpr_helpers.recommend import because_you_liked, recommend, similar_items
+from bpr_helpers.recommend import because_you_liked, recommend, rerank, similar_items
 from bpr_helpers.significance import compare
 from bpr_helpers.splitting import (
     split_global_time,
@@ -26,6 +29,7 @@ from bpr_helpers.splitting import (
     split_per_user,
     split_random,
     split_report,
+    split_users,
 )
 from bpr_helpers.synthetic import synthetic_interactions
 
@@ -33,23 +37,29 @@ __all__ = [
     "BPR",
     "EASE",
     "IALS",
+    "ColdItems",
     "InteractionMatrix",
     "ItemKNN",
     "Popularity",
     "Random",
     "because_you_liked",
+    "choose",
     "compare",
     "drop_unknown_titles",
     "evaluate",
+    "in_parallel",
     "k_core",
     "load_interactions",
     "load_items",
     "recommend",
+    "rerank",
     "similar_items",
     "split_global_time",
     "split_leave_last",
     "split_per_user",
     "split_random",
     "split_report",
+    "split_users",
     "synthetic_interactions",
+    "with_items",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -12,9 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import load_npz, save_npz
 
+from bpr_helpers.exporting import write_tables
 from bpr_helpers.files import refuse_larger, replacing
-from bpr_helpers.history import history_weights
-from bpr_helpers.matrix import InteractionMatrix, Interactions, as_matrix
+from bpr_helpers.folding import solve_users
+from bpr_helpers.history import FromHistories, tells_late_from_early, weighted_history
+from bpr_helpers.matrix import Codes, InteractionMatrix, Interactions, as_matrix, meet
 from bpr_helpers.ranking import mean_ndcg
 from bpr_helpers.sampling import SamplerName, UnseenItems, make_sampler
 from bpr_helpers.settings import BPRSettings, faults
@@ -29,10 +33,16 @@ Vectors = NDArray[np.float32]
 # The tuned values are kept once, for the package and for the notebooks.
 USUAL = BPRSettings()  # type: ignore[call-arg]
 VALIDATION_USERS = 10_000  # of more users than these, a sample is validated
+LEAST_L2 = 1e-3  # of phase two, where a vector without any L2 could grow without end
 
 
-class BPR:
+class BPR(FromHistories):
     """Vectors for users and items, trained so that what a user has scores above what they have not.
+
+    Training has two phases with one objective. Phase one learns all vectors from all positives alike. Phase
+    two keeps items and biases, and solves for every user's vector from their history weighted by `recency`
+    (`bpr_helpers.folding`); so does `fold_in`, for users who came after training. Without recency, or
+    without different times, the users of phase one stay.
 
     Every argument but the first is by name. The defaults are tuned on the validation part of MovieLens-100K.
 
@@ -42,7 +52,8 @@ class BPR:
         Length of a vector.
     l2_user, l2_pos, l2_neg, l2_bias : float
         Strength of the L2 on the user's vector, the positive's, the negative's, and on both biases: per
-        triple, half the strength times the squared norm.
+        triple, half the strength times the squared norm, so that a row pays in proportion to its triples.
+        In phase two l2_user counts at least .001.
     item_bias : bool
         Whether items have a bias; without, nothing but vectors.
     sampler : {"uniform", "popularity", "hard", "shared", "weighted"}
@@ -50,15 +61,13 @@ class BPR:
     n_negatives : int
         Negatives per positive, or per batch where they are shared; 0 takes the sampler's usual number.
     temperature : float
-        Of the weights of "weighted", in units of the score.
-    alpha : float
-        Exponent of popularity of "popularity".
+        Of the weights of "weighted", and of phase two's smooth maximum, in units of the score.
     recency : float
-        A positive counts in proportion to exp(-recency * share of the user's positives that are later); the
-        mean over a user's positives is 1. Needs a column timestamp; where there is none, all count alike. 0
-        switches it off.
+        How much more late positives say about a user, in phase two: one counts in proportion to
+        exp(-recency * share of the user's positives that are later), with mean 1 (`history_weights`). Needs a
+        column timestamp. 0 leaves phase two out.
     epochs : int
-        Passes over the positives; the largest number of them where there is patience.
+        Passes over the positives in phase one; the largest number of them where there is patience.
     batch_size : int
         Positives per step.
     optimizer : str or keras.optimizers.Optimizer
@@ -81,13 +90,15 @@ class BPR:
 
     Attributes
     ----------
-    matrix : InteractionMatrix, what the model was fitted on
+    matrix : InteractionMatrix, whose users the model serves: what it was fitted on, or what was folded in
+    item_counts : float32 (n_items,), how many users each item had in training
     user_vectors : float32 (n_users, dim)
     item_vectors : float32 (n_items, dim)
     item_biases : float32 (n_items,)
-    history : DataFrame, one row per epoch: epoch, loss, accuracy (share of pairs in the right order, on the
-        training triples), and with `valid` valid_ndcg@10 and valid_accuracy
-    best_epoch : int, the epoch whose weights were kept
+    history : DataFrame, one row per epoch of phase one: epoch, loss, accuracy (share of pairs in the right
+        order, on the training triples), and with `valid` valid_ndcg@10 and valid_accuracy
+    best_epoch : int, the epoch of phase one whose items were kept
+    keras_model : BPRModel, the same vectors and biases as a Keras model
 
     References
     ----------
@@ -101,7 +112,7 @@ class BPR:
     (2, 30)
     """
 
-    matrix: InteractionMatrix
+    items_know_recency = True  # where phase two follows, phase one may keep another epoch
 
     def __init__(
         self,
@@ -115,9 +126,8 @@ class BPR:
         sampler: SamplerName = USUAL.sampler,
         n_negatives: int = USUAL.n_negatives,
         temperature: float = USUAL.temperature,
-        alpha: float = USUAL.alpha,
         recency: float = USUAL.recency,
-        epochs: int = 23,
+        epochs: int = 24,
         batch_size: int = USUAL.batch_size,
         optimizer: str | keras.optimizers.Optimizer = USUAL.optimizer,
         learning_rate: float = USUAL.learning_rate,
@@ -137,7 +147,6 @@ class BPR:
             "sampler": sampler,
             "n_negatives": n_negatives,
             "temperature": temperature,
-            "alpha": alpha,
             "recency": recency,
             "epochs": epochs,
             "batch_size": batch_size,
@@ -162,26 +171,41 @@ class BPR:
         interactions: Interactions,
         *,
         valid: Interactions | None = None,
+        start: BPR | None = None,
         checkpoint: str | Path | None = None,
         callback: Callback | None = None,
     ) -> Self:
         """Learn from interactions, every distinct (user, item) pair being one positive.
+
+        With `valid`, phase one stops after `patience` epochs without a better NDCG@10 of its users on it; it
+        keeps the best epoch, or, where phase two follows, the last one, since what phase two makes of the
+        items does not fall when one trains on (benchmarks/phases.py). Phase two always goes to its only
+        minimum, so that it has no epoch to choose.
+
+        With `start`, phase one goes on from a fitted model, so that few epochs do. The users and items whose
+        ids it knows keep their vectors and biases; the others get those with which a fit without `start`
+        would begin. The optimizer begins anew. The model then knows the users and items of `interactions`
+        and no others: pass all that are to be served, not only those that are new.
 
         Parameters
         ----------
         interactions : DataFrame with user_id and item_id (and timestamp, for recency), or an
             InteractionMatrix
         valid : the interactions on which the best epoch is chosen; None trains for exactly `epochs` epochs
-        checkpoint : file that is written after every epoch, and from which a killed fit goes on
-        callback : function called after every epoch with its number, the tables that would be kept now
-            (`users`, `items` and `biases`, arrays) and its row of `history` as a dict
+        start : a fitted BPR with vectors of the same length, which stays as it is; None begins anew
+        checkpoint : file that is written after every epoch of phase one, and from which a fit goes on that
+            was killed in either phase; phase two takes seconds and is done again
+        callback : function called after every epoch of phase one with its number, the tables that it would
+            keep now (`users`, `items` and `biases`, arrays) and its row of `history` as a dict
 
         Raises
         ------
         ValueError
             There is no interaction, patience without `valid`, no known pair in `valid`, a matrix with other
             codes as `valid`, a user who has seen every item, a training that diverges, or a checkpoint of
-            another training. What was learned before stays as it was.
+            another training; or `start` is no fitted BPR, has vectors of another length, knows none of the
+            items, or knows none of the users and its ids of them are of another type. What was learned before
+            stays as it was.
         """
         use = self.settings
         if use["patience"] and valid is None:
@@ -190,16 +214,21 @@ class BPR:
         if not matrix.csr.nnz:
             raise ValueError("There is no interaction to learn from: look at what was pruned or split away.")
         held_out = None if valid is None else _known_part(valid, matrix)
-        state = self._train(matrix, held_out, checkpoint, callback)
-        self._hold(matrix, state.best)
+        state = self._train(matrix, held_out, start, checkpoint, callback)
+        two_phases = self.recency > 0 and tells_late_from_early(matrix)
+        self._hold_items(matrix)
+        self._hold(state.averaged if two_phases else state.best)
+        if two_phases:
+            self._read_histories()
         self.history = pd.DataFrame(state.history)
-        self.best_epoch = state.best_epoch
+        self.best_epoch = len(state.history) if two_phases else state.best_epoch
         return self
 
     def _train(
         self,
         matrix: InteractionMatrix,
         held_out: InteractionMatrix | None,
+        start: BPR | None,
         checkpoint: str | Path | None,
         callback: Callback | None,
     ) -> Progress:
@@ -207,16 +236,20 @@ class BPR:
         from bpr_helpers.model import L2
 
         use = self.settings
-        drawn = {name: use[name] for name in ("n_negatives", "temperature", "alpha")}
+        drawn = {name: use[name] for name in ("n_negatives", "temperature")}
         alike = {
             name: use[name] for name in ("item_bias", "epochs", "batch_size", "averaging", "patience", "seed")
         }
-        depends_on = training.hash_of_training(_as_json(use, but="epochs"), matrix, held_out)
+        tables = self._untrained(matrix).tables
+        own = _as_json(use, but="epochs")
+        if start is not None:
+            tables = _continued(tables, matrix, start, use["item_bias"])
+            own["start"] = hashlib.sha256(b"".join(map(np.ndarray.tobytes, tables))).hexdigest()
+        depends_on = training.hash_of_training(own, matrix, held_out)
         return training.train(
-            self._untrained(matrix).tables,
+            tables,
             matrix,
             make_sampler(use["sampler"], matrix, **drawn),
-            positive_weights=history_weights(matrix, use["recency"]),
             optimizer=_optimizer(use["optimizer"], use["learning_rate"]),
             l2=L2(use["l2_user"], use["l2_pos"], use["l2_neg"], use["l2_bias"]),
             validate=None if held_out is None else Validation(matrix, held_out, use["seed"]),
@@ -232,17 +265,47 @@ class BPR:
         made = {name: self.settings[name] for name in ("dim", "item_bias", "init_scale", "seed")}
         return BPRModel(matrix.n_users, matrix.n_items, **made)
 
-    def score(self, user_codes: NDArray[np.int64]) -> Vectors:
-        """Scores of all items: float32, (len(user_codes), n_items)."""
-        self._require_fitted("score")
-        return self.user_vectors[user_codes] @ self.item_vectors.T + self.item_biases
+    @property
+    def keras_model(self) -> BPRModel:
+        """The vectors and biases as a Keras model, made anew."""
+        model = self._untrained(self.matrix)
+        model.set_weights([self.user_vectors, self.item_vectors, self.item_biases])
+        return model
 
-    def _require_fitted(self, what: str) -> None:
-        if not hasattr(self, "user_vectors"):
-            raise ValueError(f"This BPR is not fitted: call fit(interactions) before {what}.")
+    def _settings(self) -> dict[str, Any]:
+        return self.settings
+
+    @property
+    def recency(self) -> float:
+        """How much more late interactions say about a user, in phase two."""
+        return float(self.settings["recency"])
+
+    @recency.setter
+    def recency(self, recency: float) -> None:
+        self.settings = self.settings | {"recency": float(recency)}
+
+    def _hold(self, tables: Tables) -> None:
+        self.user_vectors, self.item_vectors, self.item_biases = tables
+
+    def _read_histories(self) -> None:
+        """Phase two."""
+        use = self.settings
+        self.user_vectors = solve_users(
+            weighted_history(self.matrix, self.recency),
+            self.item_vectors,
+            self.item_biases,
+            l2=max(use["l2_user"], LEAST_L2),
+            temperature=use["temperature"],
+            seed=use["seed"],
+        )
+
+    def _score(self, user_codes: NDArray[np.int64]) -> Vectors:
+        return self.user_vectors[user_codes] @ self.item_vectors.T + self.item_biases
 
     def save(self, folder: str | Path) -> None:
         """Write the model, its ids, seen items, their times, parameters and history, without pickle.
+
+        A model of users who were folded in is saved and loaded like any other.
 
         Parameters
         ----------
@@ -266,7 +329,8 @@ class BPR:
             (folder / name).unlink(missing_ok=True)
         self.keras_model.save(folder / "model.keras")
         pd.DataFrame({"user_id": self.matrix.user_ids}).to_parquet(folder / "users.parquet")
-        pd.DataFrame({"item_id": self.matrix.item_ids}).to_parquet(folder / "items.parquet")
+        items = pd.DataFrame({"item_id": self.matrix.item_ids, "n_users": self.item_counts})
+        items.to_parquet(folder / "items.parquet")
         save_npz(folder / "seen.npz", self.matrix.csr)
         if self.matrix.times is not None:
             pd.DataFrame({"time": self.matrix.times}).to_parquet(folder / "times.parquet")
@@ -274,6 +338,27 @@ class BPR:
         with replacing(folder / "bpr.json") as new:
             saved = {"settings": settings, "best_epoch": self.best_epoch}
             new.write_text(json.dumps(saved, indent=2) + "\n", "utf-8")
+
+    def export(self, folder: str | Path) -> None:
+        """Write the vectors as tables for services in any language: Parquet, and how to score in a README.
+
+        users.parquet has user_id, vector and n_seen, items.parquet item_id, vector, bias, n_users and
+        tie_order, and seen.parquet the pairs of user_id and item_id that no list contains. README.md says
+        how to make of them, with NumPy or SQL, the lists that `recommend` gives. A model of users who were
+        folded in is exported like any other. `load` reads what `save` wrote, not this.
+
+        Parameters
+        ----------
+        folder : made where it is missing; the four files in it are replaced together
+
+        Raises
+        ------
+        ValueError
+            Nothing was fitted, or ids are of several types, which no column of Parquet holds.
+        """
+        self._require_fitted("export")
+        vectors = self.user_vectors, self.item_vectors, self.item_biases
+        write_tables(Path(folder), self.matrix, *vectors, self.item_counts)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -288,8 +373,11 @@ class BPR:
         try:
             saved = json.loads((folder / "bpr.json").read_text("utf-8"))
             bpr = cls(**saved["settings"] | {"optimizer": _from_json(saved["settings"]["optimizer"])})
-            matrix = _read_matrix(folder)
-            bpr._hold(matrix, _read_tables(folder / "model.keras", matrix, bpr.settings["dim"]))
+            bpr._hold_items(_read_matrix(folder))
+            bpr.item_counts = np.asarray(
+                pd.read_parquet(folder / "items.parquet")["n_users"].astype(np.float32)
+            )
+            bpr._hold(_read_tables(folder / "model.keras", bpr.matrix, bpr.settings["dim"]))
             bpr.history = pd.read_parquet(folder / "history.parquet")
             bpr.best_epoch = int(saved["best_epoch"])
         except Exception as error:
@@ -298,12 +386,59 @@ class BPR:
             ) from error
         return bpr
 
-    def _hold(self, matrix: InteractionMatrix, tables: Tables) -> None:
-        """Become the model of these interactions."""
-        self.matrix = matrix
-        self.keras_model = self._untrained(matrix)
-        self.keras_model.set_weights([*tables])
-        self.user_vectors, self.item_vectors, self.item_biases = tables
+
+def seconds_per_epoch(bpr: BPR, interactions: Interactions) -> float:
+    """Fit, and give the seconds of the fastest epoch of phase one.
+
+    The first epoch does not count: the training step is compiled in it.
+
+    Parameters
+    ----------
+    bpr : BPR with two epochs at least, which is fitted
+    interactions : what it is fitted on
+
+    Raises
+    ------
+    ValueError
+        There is only one epoch.
+    """
+    if bpr.settings["epochs"] < 2:
+        raise ValueError("seconds_per_epoch: the first epoch does not count; give the model two or more.")
+    ends: list[float] = []
+    bpr.fit(interactions, callback=lambda *_: ends.append(time.perf_counter()))
+    return float(np.diff(ends).min())
+
+
+def _continued(fresh: Tables, matrix: InteractionMatrix, start: BPR, item_bias: bool) -> Tables:
+    """Tables with the rows of `start` for the ids that it knows, and fresh ones for the others."""
+    if not isinstance(start, BPR):
+        raise ValueError(f"start is a {type(start).__name__}: give a fitted BPR.")
+    start._require_fitted("passing it as start")
+    dim, own = start.item_vectors.shape[1], fresh.items.shape[1]
+    if dim != own:
+        raise ValueError(f"start has vectors of length {dim}, and this BPR of {own}: make it with dim={dim}.")
+    theirs = start.matrix
+    users = _places(matrix.user_ids, theirs.user_ids, "user", some=False)
+    items = _places(matrix.item_ids, theirs.item_ids, "item", some=True)
+    return type(fresh)(
+        _with_rows(fresh.users, users, start.user_vectors),
+        _with_rows(fresh.items, items, start.item_vectors),
+        _with_rows(fresh.biases, items, start.item_biases) if item_bias else fresh.biases,
+    )
+
+
+def _places(ids: np.ndarray, known: np.ndarray, what: str, *, some: bool) -> Codes:
+    """Where the ids stand among the known ones, -1 for nowhere; `some` of one type must stand somewhere."""
+    if some or pd.Index(ids).inferred_type != pd.Index(known).inferred_type:
+        return meet(pd.Series(ids), known, what)
+    return pd.Index(known).get_indexer(pd.Index(ids))
+
+
+def _with_rows(table: Vectors, places: Codes, known: Vectors) -> Vectors:
+    """A copy of a table (n, ...) with the row known[places[i]] as row i, where there is one."""
+    table = np.array(table)
+    table[places >= 0] = known[places[places >= 0]]
+    return table
 
 
 def _known_part(valid: Interactions, matrix: InteractionMatrix) -> InteractionMatrix:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from bpr_helpers import metrics
 from bpr_helpers.matrix import Codes, InteractionMatrix, Interactions, Recommender, id_column, meet, same_kind
-from bpr_helpers.ranking import Ranks, full_ranks, per_user_metrics, sampled_ranks, top_k
+from bpr_helpers.metrics import catalogue_coverage, gini, intra_list_distance, mean_popularity, novelty
+from bpr_helpers.ranking import AT_K, Ranks, full_ranks, per_user_metrics, sampled_ranks, top_k
 from bpr_helpers.significance import average_tables, mean_interval
 
+METRICS = (*AT_K, "auc")
 Candidates = Literal["all"] | tuple[Literal["uniform", "popularity"], int]
 
 
@@ -54,6 +55,7 @@ def evaluate(
     *,
     seen: Interactions | None = None,
     ks: int | Iterable[int] = (5, 10, 20),
+    metrics: str | Iterable[str] = METRICS,
     candidates: Candidates = "all",
     seed: int = 0,
     progress: bool = False,
@@ -69,6 +71,8 @@ def evaluate(
     test : DataFrame, one row per test interaction, columns user_id and item_id
     seen : the interactions that no list contains; None takes those that the model was fitted on
     ks : the cut-offs, or one
+    metrics : which of them, or one; without "auc" no list is sorted further than the largest cut-off, and an
+        item that stands behind it has rank inf
     candidates : "all" ranks against every unseen item. ("uniform", n) and ("popularity", n) rank each test
         item alone against n items drawn without replacement from those that its user has in neither seen
         nor test, with equal chances or in proportion to their number of seen interactions
@@ -82,8 +86,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        No test user is known, a column is missing, a cut-off or the candidates make no sense, or a score is
-        not finite.
+        No test user is known, a column is missing, a cut-off, a metric or the candidates make no sense, or a
+        score is not finite.
 
     References
     ----------
@@ -98,6 +102,7 @@ def evaluate(
     ['ndcg@10', 'recall@10', 'precision@10', 'hit@10', 'map@10', 'mrr@10', 'auc']
     """
     ks = _checked_cut_offs(ks)
+    names = _checked_metrics(metrics)
     kind, n_candidates = _checked_candidates(candidates)
     matrix = getattr(recommender, "matrix", None)
     if matrix is None:
@@ -106,16 +111,19 @@ def evaluate(
     pairs, counts = _relevant_pairs(test, matrix, hidden)
     users, items = pairs["user"].to_numpy(), pairs["item"].to_numpy()
     if kind == "all":
-        ranks = full_ranks(recommender.score, hidden, users, items, seed=seed, progress=progress)
-        per_user = per_user_metrics(users, ranks, ks)
+        first = None if "auc" in names else max(ks)
+        ranks = full_ranks(recommender.score, hidden, users, items, first=first, seed=seed, progress=progress)
+        per_user = per_user_metrics(users, ranks, ks, names)
     else:
         weights = None if kind == "uniform" else np.asarray(hidden.csr.sum(0)).ravel()
         ranks = sampled_ranks(
             recommender.score, hidden, users, items, n_candidates, weights, seed=seed, progress=progress
         )
-        per_item = per_user_metrics(np.arange(len(users)), ranks, ks)  # every test item has its own list
+        per_item = per_user_metrics(
+            np.arange(len(users)), ranks, ks, names
+        )  # every test item has its own list
         per_user = per_item.groupby(users).mean()
-    counts |= _short_lists(ranks, n_candidates, max(ks))
+    counts |= _short_lists(ranks, n_candidates, max(ks), counts)
     per_user.index = pd.Index(matrix.user_ids[per_user.index], name="user_id")
     ranked = pairs[["user_id", "item_id"]].assign(rank=ranks.rank)
     return Evaluation(per_user, ranked, counts)
@@ -136,6 +144,46 @@ def average_runs(evaluations: Sequence[Evaluation]) -> Evaluation:
     per_user = average_tables(evaluations)
     counts = {name: sum(e.counts[name] for e in evaluations) for name in evaluations[0].counts}
     return Evaluation(per_user, pd.concat([e.ranks for e in evaluations], ignore_index=True), counts)
+
+
+def means(evaluations: Mapping[str, Evaluation], metric: str = "ndcg@10", *, seed: int = 0) -> pd.DataFrame:
+    """Put one metric of several models into one table, with its 95 % intervals over users.
+
+    Parameters
+    ----------
+    evaluations : name -> Evaluation
+    metric : str, a column of per_user
+    seed : int, of the bootstrap
+
+    Returns
+    -------
+    DataFrame, a row per model: mean, low, high
+    """
+    rows = {
+        name: mean_interval(one.per_user[[metric]], seed=seed).loc[metric]
+        for name, one in evaluations.items()
+    }
+    return pd.DataFrame(rows).T
+
+
+def overview(evaluations: Mapping[str, Evaluation], *, k: int = 10, seed: int = 0) -> pd.DataFrame:
+    """Put the means of several models into one table, with the interval of their NDCG.
+
+    Parameters
+    ----------
+    evaluations : name -> Evaluation
+    k : int, the cut-off that is shown
+    seed : int, of the bootstrap
+
+    Returns
+    -------
+    DataFrame, a row per model: the means of all metrics at k and of auc, "ndcg@10 low", "ndcg@10 high"
+    """
+    summaries = {name: one.summary(seed=seed) for name, one in evaluations.items()}
+    means = pd.DataFrame({name: table["mean"] for name, table in summaries.items()}).T
+    ends = {name: table.loc[f"ndcg@{k}", ["low", "high"]] for name, table in summaries.items()}
+    means = means[[name for name in means if str(name).endswith(f"@{k}") or name == "auc"]]
+    return means.join(pd.DataFrame(ends).T.add_prefix(f"ndcg@{k} ")).rename_axis("model")
 
 
 def by_user(evaluation: Evaluation, groups: pd.Series, *, seed: int = 0) -> pd.DataFrame:
@@ -227,11 +275,11 @@ def beyond_accuracy(
     vectors = matrix.csr.T if vectors is None else vectors
     return pd.Series(
         {
-            "coverage": metrics.catalogue_coverage(lists, matrix.n_items),
-            "gini": metrics.gini(lists, matrix.n_items),
-            "novelty": np.nanmean(metrics.novelty(lists, popularity, matrix.n_users)),
-            "popularity": np.nanmean(metrics.mean_popularity(lists, popularity)),
-            "distance": np.nanmean(metrics.intra_list_distance(lists, vectors)),
+            "coverage": catalogue_coverage(lists, matrix.n_items),
+            "gini": gini(lists, matrix.n_items),
+            "novelty": np.nanmean(novelty(lists, popularity, matrix.n_users)),
+            "popularity": np.nanmean(mean_popularity(lists, popularity)),
+            "distance": np.nanmean(intra_list_distance(lists, vectors)),
         }
     )
 
@@ -241,6 +289,15 @@ def _checked_cut_offs(ks: int | Iterable[int]) -> tuple[int, ...]:
     if not ks or any(k < 1 for k in ks):
         raise ValueError(f"The cut-offs ks are {ks}: give one or more whole numbers from 1.")
     return ks
+
+
+def _checked_metrics(names: str | Iterable[str]) -> tuple[str, ...]:
+    names = (names,) if isinstance(names, str) else tuple(names)
+    if unknown := [name for name in names if name not in METRICS]:
+        raise ValueError(f"There is no metric {unknown[0]!r}: choose among {', '.join(METRICS)}.")
+    if not names:
+        raise ValueError(f"No metric is named: choose among {', '.join(METRICS)}.")
+    return names
 
 
 def _checked_candidates(candidates: Candidates) -> tuple[str, int]:
@@ -292,27 +349,29 @@ def _relevant_pairs(
     return known, counts
 
 
-def _short_lists(ranks: Ranks, n_candidates: int, k: int) -> dict[str, int]:
+def _short_lists(ranks: Ranks, n_candidates: int, k: int, counts: dict[str, int]) -> dict[str, int]:
     """Count the lists in which a cut-off says less than it seems to; warn where there are any."""
-    ranked = np.isfinite(ranks.rank)
+    n_never = counts["interactions_with_unknown_items"] + counts["interactions_seen_before"]
+    n_ranked = counts["interactions"] - n_never
+    ranked = np.isfinite(ranks.rank)  # without AUC, those in the first places; of short lists that is all
     n_short = int((ranks.n_candidates[ranked] < k).sum())
-    counts = {"lists_shorter_than_k": n_short}
+    found = {"lists_shorter_than_k": n_short}
     if n_short:
         warnings.warn(
-            f"{n_short:,} of {ranked.sum():,} test items are ranked in lists of fewer "
+            f"{n_short:,} of {n_ranked:,} test items are ranked in lists of fewer "
             f"than {k} items, where everything is among the first {k}: choose smaller ks.",
             stacklevel=3,
         )
     if n_candidates:
         missing = n_candidates + 1 - ranks.n_candidates[ranked]
-        counts["candidates_missing"] = int(missing.sum())
+        found["candidates_missing"] = int(missing.sum())
         if missing.any():
             warnings.warn(
-                f"{(missing > 0).sum():,} of {ranked.sum():,} test items have fewer than {n_candidates} "
+                f"{(missing > 0).sum():,} of {n_ranked:,} test items have fewer than {n_candidates} "
                 "candidates, all that there are: ask for fewer.",
                 stacklevel=3,
             )
-    return counts
+    return found
 
 
 def _by_group(per_user: pd.DataFrame, groups: pd.Series, seed: int) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,16 +28,36 @@ def replacing(path: Path) -> Iterator[Path]:
     >>> path.read_text(), len(list(path.parent.iterdir()))
     ('42', 1)
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    new.unlink(missing_ok=True)  # whatever waits under that name, a link perhaps, is not written through
+    with replacing_all([path]) as [new]:
+        yield new
+
+
+@contextmanager
+def replacing_all(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Give temporary names beside several files; when the block ends well, they become the files.
+
+    Where the block ends with an error, or the disk is full, all of the old files stay. The content of every
+    file is on the disk before the first of them takes its name.
+
+    Parameters
+    ----------
+    paths : the files to write, in the order in which they take their names; folders are made where they are
+        missing
+    """
+    new = [path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}") for path in paths]
+    for path, temporary in zip(paths, new, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)  # whatever waits there, a link perhaps, is not written through
     try:
         yield new
-        with new.open("rb") as file:
-            os.fsync(file.fileno())
-        new.replace(path)
+        for temporary in new:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+        for path, temporary in zip(paths, new, strict=True):
+            temporary.replace(path)
     finally:
-        new.unlink(missing_ok=True)
+        for temporary in new:
+            temporary.unlink(missing_ok=True)
 
 
 def refuse_larger(what: object, size: float) -> None:

@@ -101,33 +101,60 @@ class InteractionMatrix:
         kept = _ones(user_codes[known], item_codes[known], like.n_users, like.n_items, times)
         return cls(like.user_ids, like.item_ids, *kept, n_dropped=int(len(known) - known.sum()))
 
-    def with_users_of(self, interactions: pd.DataFrame) -> Self:
+    def with_users_of(self, interactions: pd.DataFrame, *, strangers: bool = False) -> Self:
         """Build the matrix of other users, known or new, on the items of this one.
 
         Parameters
         ----------
         interactions : DataFrame, one row per interaction; rows of unknown items are left out and counted in
             `n_dropped`
+        strangers : whether users without a known item are admitted, as empty rows
 
         Raises
         ------
         ValueError
-            A column or an id is missing, or a user has no known item.
+            A column or an id is missing, or a user has no known item and is not admitted.
         """
         users, items = (id_column(interactions, column) for column in ("user_id", "item_id"))
         user_codes, user_ids = _factorize(same_kind(users, self._user_index))
         item_codes = self.item_codes(items)
         known = item_codes >= 0
-        strangers = np.setdiff1d(np.arange(len(user_ids)), user_codes[known])
-        if len(strangers):
-            who = user_ids[strangers[:1]].tolist()[0]
+        nobody = np.setdiff1d(np.arange(len(user_ids)), user_codes[known])
+        if len(nobody) and not strangers:
+            who = user_ids[nobody[:1]].tolist()[0]
             raise ValueError(
-                f"User {who!r} has no item that the model knows ({len(strangers):,} of {len(user_ids):,} "
-                "users): leave such users out, or recommend what is popular."
+                f"User {who!r} has no item that the model knows ({len(nobody):,} of {len(user_ids):,} "
+                'users): leave such users out, or pass strangers="popular" to recommend what is popular.'
             )
         times = times_of(interactions)[known] if "timestamp" in interactions else None
         kept = _ones(user_codes[known], item_codes[known], len(user_ids), self.n_items, times)
         return type(self)(user_ids, self.item_ids, *kept, n_dropped=int((~known).sum()))
+
+    def with_items(self, item_ids: pd.Series) -> Self:
+        """Build the matrix of the same interactions on more items, which nobody has yet.
+
+        Parameters
+        ----------
+        item_ids : Series of ids, known or new
+
+        Raises
+        ------
+        ValueError
+            A new id is of another type than the known ones.
+        """
+        known = self._item_index
+        ids = same_kind(item_ids, known)
+        new = ids[known.get_indexer(pd.Index(ids)) < 0]
+        if len(new) and pd.Index(new).inferred_type != known.inferred_type:
+            raise ValueError(
+                f"A new item_id is {new.iloc[:1].tolist()[0]!r}, and the new ones are {_type_name(new)}; the "
+                f"known ones are {_type_name(known)}, such as {known[:1].tolist()[0]!r}: write all alike."
+            )
+        _, every = _factorize(pd.concat([pd.Series(known), new], ignore_index=True))
+        moved = pd.Index(every).get_indexer(known)  # (n_items,), rising: the indices of csr stay sorted
+        parts = self.csr.data, moved[self.csr.indices], self.csr.indptr
+        csr = csr_matrix(parts, shape=(self.n_users, len(every)))
+        return type(self)(self.user_ids, every, csr, self.times, self.n_dropped)
 
     def user_codes(self, ids: Any) -> np.ndarray:
         """Codes of user ids: int64, as long as `ids`, -1 where the id is unknown."""
@@ -167,6 +194,9 @@ class Recommender(Protocol):
 
     def score(self, user_codes: Codes) -> NDArray[np.float32]:
         """Scores of all items for some users: float32, (len(user_codes), n_items), higher is better."""
+
+    def fold_in(self, interactions: pd.DataFrame) -> Self:
+        """Give the same model for the users of a frame, known or new."""
 
 
 def as_matrix(interactions: Interactions) -> InteractionMatrix:
@@ -421,6 +451,22 @@ def like_lengths(lengths: Codes, budget: int) -> list[Codes]:
         groups.append(order[start : start + size])
         start += size
     return groups
+
+
+def padded_rows(x: csr_matrix) -> tuple[Codes, NDArray[np.float32]]:
+    """Write the rows of a sparse matrix side by side, each filled up to the longest.
+
+    Returns
+    -------
+    codes, values : int64 and float32 (n_rows, longest), the columns of the entries and the entries; what
+        fills up is column `x.shape[1]`, with 0
+    """
+    lengths = np.diff(x.indptr)
+    filled = np.arange(lengths.max(initial=0)) < lengths[:, None]
+    codes = np.full(filled.shape, x.shape[1])
+    values = np.zeros(filled.shape, np.float32)
+    codes[filled], values[filled] = x.indices, x.data
+    return codes, values
 
 
 def _codes(ids: Any, index: pd.Index) -> Codes:

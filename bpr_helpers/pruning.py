@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,8 +64,7 @@ def k_core(interactions: pd.DataFrame, *, user_k: int = 6, item_k: int = 6) -> K
     >>> k_core(rows, user_k=2, item_k=2).interactions["user_id"].tolist()
     [1, 1, 2, 2]
     """
-    _check_threshold("user_k", user_k)
-    _check_threshold("item_k", item_k)
+    _check_thresholds(user_k, item_k)
     users = _Side(row_codes(id_column(interactions, "user_id")), user_k)
     items = _Side(row_codes(id_column(interactions, "item_id")), item_k)
     alive, sizes = _peel(users, items)
@@ -76,9 +76,68 @@ def k_core(interactions: pd.DataFrame, *, user_k: int = 6, item_k: int = 6) -> K
     return KCore(keep_rows(interactions, alive), _rounds(sizes))
 
 
-def _check_threshold(name: str, k: int) -> None:
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise ValueError(f"{name} is {k!r}: give a whole number of at least 1.")
+def core_sizes(interactions: pd.DataFrame, thresholds: Iterable[int | tuple[int, int]]) -> pd.DataFrame:
+    """Say how large the cores at several thresholds are, without keeping them.
+
+    Parameters
+    ----------
+    interactions : DataFrame, one row per interaction, columns user_id and item_id
+    thresholds : a k for users and items alike, or pairs of user_k and item_k
+
+    Returns
+    -------
+    DataFrame
+        One row per threshold, in the order given: user_k, item_k, the rounds that it takes, and the rows,
+        users and items that are left. A core may be empty.
+
+    Raises
+    ------
+    ValueError
+        As in `k_core`.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"user_id": [1, 1, 2, 2, 3], "item_id": [7, 8, 7, 8, 9]})
+    >>> core_sizes(rows, [1, 2, (3, 1)])["rows"].tolist()
+    [5, 4, 0]
+    """
+    users, items = (row_codes(id_column(interactions, name)) for name in ("user_id", "item_id"))
+    found = []
+    for one in thresholds:
+        user_k, item_k = one if isinstance(one, tuple) else (one, one)
+        _check_thresholds(user_k, item_k)
+        _, sizes = _peel(_Side(users, user_k), _Side(items, item_k))
+        found.append((user_k, item_k, len(sizes) - 1, *sizes[-1]))
+    return pd.DataFrame(found, columns=["user_k", "item_k", "rounds", "rows", "users", "items"])
+
+
+def largest_k(interactions: pd.DataFrame) -> int:
+    """Find the largest k, for users and items alike, whose core is not empty; 0 without interactions.
+
+    Cores lie one inside the other, so halving the range in which the last one must be finds it.
+
+    Parameters
+    ----------
+    interactions : DataFrame, one row per interaction, columns user_id and item_id
+
+    Examples
+    --------
+    >>> largest_k(pd.DataFrame({"user_id": [1, 1, 2, 2, 3], "item_id": [7, 8, 7, 8, 9]}))
+    2
+    """
+    users, items = (row_codes(id_column(interactions, name)) for name in ("user_id", "item_id"))
+    some, none = 0, 1 + min(int(np.bincount(side).max(initial=0)) for side in (users, items))
+    while none - some > 1:
+        k = (some + none) // 2
+        alive, _ = _peel(_Side(users, k), _Side(items, k))
+        some, none = (k, none) if alive.any() else (some, k)
+    return some
+
+
+def _check_thresholds(user_k: int, item_k: int) -> None:
+    for name, k in (("user_k", user_k), ("item_k", item_k)):
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+            raise ValueError(f"{name} is {k!r}: give a whole number of at least 1.")
 
 
 class _Side:

@@ -64,6 +64,7 @@ def full_ranks(
     users: Codes,
     items: Codes,
     *,
+    first: int | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> Ranks:
@@ -75,6 +76,8 @@ def full_ranks(
     seen : InteractionMatrix, the items that no list contains
     users : int array (n,), codes of the users, ascending
     items : int array (n,), codes of their relevant items; -1 for an item unknown to the model
+    first : int, how many places of each list matter: an item further down has rank inf, and higher and equal
+        are not counted, which spares sorting the lists; None ranks every item
     seed : int, of the permutation that orders equal scores
     progress : bool, show a progress bar over users
 
@@ -85,12 +88,14 @@ def full_ranks(
     Raises
     ------
     ValueError
-        A score is not finite.
+        A score is not finite; with `first`, one that would stand in its places.
     """
     priority = tie_priority(seen.n_items, seed)
 
     def rank(block: _Block, scores: NDArray[np.float32]) -> Ranks:
-        return _rank_block(scores, seen, block, priority)
+        if first is None:
+            return _rank_block(scores, seen, block, priority)
+        return _rank_top(scores, seen, block, priority, first)
 
     return _rank_in_blocks(rank, score, users, items, max(1, BLOCK // seen.n_items), progress)
 
@@ -121,12 +126,7 @@ def mean_ndcg(
     wanted = np.arange(valid.n_users) if users is None else np.unique(users)
     relevant = valid.csr[wanted]
     owners, items = np.repeat(wanted, np.diff(relevant.indptr)), relevant.indices.astype(np.int64)
-    priority = tie_priority(seen.n_items, seed)
-
-    def rank(block: _Block, scores: NDArray[np.float32]) -> Ranks:
-        return _rank_top(scores, seen, block, priority, k)
-
-    ranks = _rank_in_blocks(rank, score, owners, items, max(1, BLOCK // seen.n_items), progress=False)
+    ranks = full_ranks(score, seen, owners, items, first=k, seed=seed)
     return float(per_user_metrics(owners, ranks, ks=(k,), names=("ndcg",))[f"ndcg@{k}"].mean())
 
 
@@ -211,6 +211,44 @@ def in_order(values: NDArray[Any], codes: Codes, priority: Codes) -> Codes:
     [1, 2, 0]
     """
     return codes[np.lexsort((priority[codes], -values[codes]))]
+
+
+def marginal_relevance(values: Floats, likeness: Floats, n: int, *, diversity: float) -> Codes:
+    """Choose one after the other what is worth much and unlike everything that was chosen before.
+
+    The next is the one with the highest (1 - diversity) * value - diversity * its greatest likeness to one
+    that was chosen; of equal ones the first. The very first has nothing to be like.
+
+    Parameters
+    ----------
+    values : array (m,), what each is worth by itself
+    likeness : array (m, m), how much they are alike, in the same unit
+    n : int, how many to choose; all where there are no more
+    diversity : float, 0 to 1; 0 goes by value alone, 1 by likeness alone
+
+    Returns
+    -------
+    int array (min(n, m),), places in the order in which they were chosen
+
+    References
+    ----------
+    Carbonell and Goldstein (1998), The use of MMR, diversity-based reranking.
+
+    Examples
+    --------
+    >>> alike = np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]])  # the first two are much alike
+    >>> marginal_relevance(np.array([1, 0.9, 0.5]), alike, 3, diversity=0.5).tolist()
+    [0, 2, 1]
+    """
+    chosen: list[int] = []
+    nearest = np.zeros(len(values))  # (m,): the greatest likeness to one that was chosen
+    for _ in range(min(n, len(values))):
+        worth = (1 - diversity) * values - diversity * nearest
+        worth[chosen] = -np.inf
+        best = int(worth.argmax())
+        nearest = np.maximum(nearest, likeness[best]) if chosen else likeness[best]
+        chosen.append(best)
+    return np.array(chosen, np.int64)
 
 
 def tie_priority(n_items: int, seed: int = 0) -> Codes:
@@ -325,7 +363,8 @@ def _rank_top(
         ahead = np.count_nonzero(priority[tied] < priority[block.items[j]])
         rank[j] = 1 + np.count_nonzero(row > values[j]) + ahead
     unknown = np.full(len(ranked), np.nan)
-    return Ranks(rank, unknown, unknown, unknown)
+    n_candidates = seen.n_items - np.diff(seen.csr.indptr)[block.users]  # (b,)
+    return Ranks(rank, unknown, unknown, n_candidates[block.rows].astype(np.float64))
 
 
 def _bound_of_top(hidden: NDArray[np.float32], k: int) -> NDArray[np.float32]:

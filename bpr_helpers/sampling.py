@@ -18,6 +18,7 @@ Rendle et al. (2009), BPR: Bayesian Personalized Ranking from Implicit Feedback.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -248,7 +249,7 @@ class Shared:
     shared = True
     negative_weights: NegativeWeights = staticmethod(mean_weights)
 
-    def __init__(self, matrix: InteractionMatrix, n_negatives: int = 64) -> None:
+    def __init__(self, matrix: InteractionMatrix, n_negatives: int = 128) -> None:
         require_unseen(matrix)
         self.n_items = matrix.n_items
         self.n_negatives = n_negatives
@@ -277,7 +278,7 @@ class Weighted(Shared):
     weights are called self-adversarial.
     """
 
-    def __init__(self, matrix: InteractionMatrix, n_negatives: int = 64, temperature: float = 0.7) -> None:
+    def __init__(self, matrix: InteractionMatrix, n_negatives: int = 128, temperature: float = 0.7) -> None:
         super().__init__(matrix, n_negatives)
         self.negative_weights = SoftmaxWeights(temperature)
 
@@ -325,8 +326,8 @@ USUAL_NEGATIVES: dict[SamplerName, int] = {
     "uniform": 1,
     "popularity": 1,
     "hard": 8,
-    "shared": 64,
-    "weighted": 64,
+    "shared": 128,
+    "weighted": 128,
 }
 
 
@@ -336,7 +337,6 @@ def make_sampler(
     *,
     n_negatives: int = 0,
     temperature: float = 0.7,
-    alpha: float = 0.5,
 ) -> Sampler:
     """The sampler of that name.
 
@@ -349,8 +349,6 @@ def make_sampler(
         Candidates per positive, or per batch where shared; 0 takes the usual number of `USUAL_NEGATIVES`.
     temperature : float
         Of "weighted".
-    alpha : float
-        Of "popularity".
 
     Raises
     ------
@@ -367,8 +365,40 @@ def make_sampler(
     """
     if name not in SAMPLERS:
         raise ValueError(f"There is no sampler {name!r}: choose one of {', '.join(SAMPLERS)}.")
-    own: dict[SamplerName, dict[str, float]] = {
-        "weighted": {"temperature": temperature},
-        "popularity": {"alpha": alpha},
-    }
-    return SAMPLERS[name](matrix, n_negatives or USUAL_NEGATIVES[name], **own.get(name, {}))
+    own = {"temperature": temperature} if name == "weighted" else {}
+    return SAMPLERS[name](matrix, n_negatives or USUAL_NEGATIVES[name], **own)
+
+
+def drawn_shares(
+    sampler: Sampler,
+    matrix: InteractionMatrix,
+    users: np.ndarray,
+    score: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw negatives as training does, and say how much each counts: to look at a sampler from outside.
+
+    Parameters
+    ----------
+    sampler : Sampler
+    matrix : InteractionMatrix, the positives that it was made for
+    users : int (n_batches, b), the users of the positives
+    score : function from codes of users (n, 1) and of items (n, k) to the scores (n, k) of a model
+    rng : Generator, of the draws
+
+    Returns
+    -------
+    items : int (n_batches * b, k), the candidates of each positive
+    shares : float32 (n_batches * b, k), how much each counts; a row sums to one, or is all 0 where its user
+        has all of them
+    """
+    import tensorflow as tf
+
+    items = sampler.draw(users, rng)
+    if sampler.shared:  # (n_batches, k): the same for all positives of a batch
+        items = np.repeat(items[:, None], users.shape[1], axis=1)
+    owners, items = users.reshape(-1, 1), items.reshape(users.size, -1)  # (n, 1), (n, k)
+    pairs = np.broadcast_to(owners, items.shape).ravel(), items.ravel()
+    allowed = (~matrix.contains(*pairs)).reshape(items.shape).astype(np.float32)
+    scores = np.asarray(score(owners, items), np.float32)
+    return items, np.asarray(sampler.negative_weights(tf.constant(scores), tf.constant(allowed)))

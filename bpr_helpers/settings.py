@@ -21,9 +21,9 @@ class BPRSettings(Checked):
     """What a BPR is made with."""
 
     dim: int = Field(64, ge=1, description="latent dimension")
-    l2_user: float = Field(0.109, ge=0, description="L2 strength of the user vector")
-    l2_pos: float = Field(0.0186, ge=0, description="L2 strength of the positive item's vector")
-    l2_neg: float = Field(0.0457, ge=0, description="L2 strength of the negative items' vectors")
+    l2_user: float = Field(0.03399, ge=0, description="L2 strength of the user vector")
+    l2_pos: float = Field(0.0709, ge=0, description="L2 strength of the positive item's vector")
+    l2_neg: float = Field(0.01862, ge=0, description="L2 strength of the negative items' vectors")
     l2_bias: float = Field(0.0, ge=0, description="L2 strength of the item biases")
     item_bias: bool = Field(True, description="give every item a bias")
     sampler: Literal["uniform", "popularity", "hard", "shared", "weighted"] = Field(
@@ -32,23 +32,48 @@ class BPRSettings(Checked):
     n_negatives: int = Field(
         0, ge=0, description="negatives per positive, or per batch where shared; 0 for the usual number"
     )
-    temperature: float = Field(0.564, gt=0, description="softness of the negatives' weights (weighted)")
-    alpha: float = Field(0.5, ge=0, description="exponent of popularity (popularity)")
+    temperature: float = Field(
+        0.4177, gt=0, description="softness of the negatives' weights (weighted, phase two)"
+    )
     recency: float = Field(
-        7.01, ge=0, le=100, description="how much more a late positive counts; 0 for all alike"
+        20.95, ge=0, le=100, description="how much more late choices say about a user; 0 for all alike"
     )
     epochs: int = Field(40, ge=1, description="largest number of epochs")
     batch_size: int = Field(1024, ge=1, description="positives per step")
     optimizer: Literal["adagrad", "adam", "adamw", "rmsprop", "sgd"] = Field(
         "adagrad", description="Keras optimizer"
     )
-    learning_rate: float = Field(0.0527, gt=0, description="its step size")
-    init_scale: float = Field(0.0369, gt=0, description="standard deviation of the initial vectors")
+    learning_rate: float = Field(0.04428, gt=0, description="its step size")
+    init_scale: float = Field(0.05, gt=0, description="standard deviation of the initial vectors")
     patience: int = Field(5, ge=0, description="epochs without a better validation NDCG; 0 for all epochs")
     averaging: float = Field(
         0.8, ge=0, lt=1, description="decay of the running average of weights; 0 for none"
     )
     seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
+
+
+def differing(values: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
+    """Name a configuration by the settings in which it differs from the usual one.
+
+    Parameters
+    ----------
+    values : name -> value, such as a row of a sweep's table; names that `usual` lacks are ignored
+    usual : name -> value
+
+    Returns
+    -------
+    str
+        the settings in the order of `usual`, "default" where all are the usual ones
+
+    Examples
+    --------
+    >>> differing({"l2_user": 0.1, "dim": 8, "seconds": 3.5}, {"dim": 64, "l2_user": 0.1})
+    'dim 8'
+    >>> differing({"dim": 64}, {"dim": 64})
+    'default'
+    """
+    changed = [f"{name} {values[name]}" for name in usual if name in values and values[name] != usual[name]]
+    return ", ".join(changed) or "default"
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -224,6 +224,128 @@ def holm(p_values: Floats) -> Floats:
     return result
 
 
+def in_words(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Write the table of `compare_all` for people: a row per difference, three digits, words for columns.
+
+    Parameters
+    ----------
+    comparisons : DataFrame indexed by (a, b), with difference, low, high, p_value and p_holm
+
+    Returns
+    -------
+    DataFrame indexed by "a minus b"
+    """
+    named = {
+        "difference": "mean difference",
+        "low": "95 % from",
+        "high": "to",
+        "p_value": "p",
+        "p_holm": "p, Holm",
+    }
+    table = comparisons[list(named)].round({"difference": 3, "low": 3, "high": 3, "p_value": 4, "p_holm": 4})
+    return table.rename(columns=named).set_axis([f"{a} minus {b}" for a, b in comparisons.index])
+
+
+def standing(comparisons: pd.DataFrame) -> str:
+    """Say in one line who is ahead of, behind and not to be told from the one that all are compared with.
+
+    Somebody is ahead or behind whose p-value, after Holm's correction, is below 0.05.
+
+    Parameters
+    ----------
+    comparisons : DataFrame indexed by (a, b), b being the same in all rows, with difference and p_holm
+
+    Examples
+    --------
+    >>> pairs = pd.MultiIndex.from_tuples([("A", "mine"), ("B", "mine")])
+    >>> standing(pd.DataFrame({"difference": [-0.2, 0.1], "p_holm": [0.001, 0.2]}, index=pairs))
+    'behind mine: A; not to be told from it: B; ahead of it: nobody'
+    """
+    (against,) = comparisons.index.get_level_values(1).unique()
+    table = comparisons.droplevel(1)
+    sure = table["p_holm"] < 0.05
+    behind, ahead = sure & (table["difference"] < 0), sure & (table["difference"] > 0)
+    groups = {f"behind {against}": behind, "not to be told from it": ~behind & ~ahead, "ahead of it": ahead}
+    return "; ".join(f"{words}: {', '.join(table.index[who]) or 'nobody'}" for words, who in groups.items())
+
+
+def place_intervals(
+    evaluations: Mapping[str, PerUser], *, metric: str = "ndcg@10", n_resamples: int = 2000, seed: int = 0
+) -> pd.DataFrame:
+    """Say on which place every model stands, the highest mean on 1, and how far that depends on the users.
+
+    The users are drawn anew with replacement, the same for all models, and every draw is a table of its own.
+    The ends are those of the middle 95 % of a model's places in these.
+
+    Parameters
+    ----------
+    evaluations : name -> Evaluation, or per-user table; users that not all of them have are left out
+    metric : str, a column of per_user
+    n_resamples, seed : of the draws
+
+    Returns
+    -------
+    DataFrame, a row per model: mean, place, low, high; of equal means each has the middle place
+
+    Examples
+    --------
+    >>> users = pd.RangeIndex(3, name="user_id")
+    >>> a = pd.DataFrame({"ndcg@10": [0.1, 0.2, 0.3]}, index=users)
+    >>> place_intervals({"a": a, "b": a + 0.2})[["place", "low", "high"]].to_numpy().tolist()
+    [[2.0, 2.0, 2.0], [1.0, 1.0, 1.0]]
+    """
+    columns = {name: _table(one)[metric] for name, one in evaluations.items()}
+    values = pd.concat(columns, axis=1, join="inner").dropna()  # (n users, m models)
+    n, rng = len(values), np.random.default_rng(seed)
+    means = np.empty((n_resamples, values.shape[1]))
+    for row in means:
+        row[:] = np.bincount(rng.integers(0, n, n), minlength=n) @ values.to_numpy() / n
+    places = pd.DataFrame(means.round(12), columns=values.columns).rank(axis=1, ascending=False)
+    low, high = places.quantile([0.025, 0.975], interpolation="nearest").to_numpy()
+    mean = values.mean()
+    return pd.DataFrame({"mean": mean, "place": mean.rank(ascending=False), "low": low, "high": high})
+
+
+def seed_luck(scores: pd.DataFrame) -> float:
+    """Standard deviation that luck gives one trial, from configurations that ran with the same seeds.
+
+    What a seed gives to every configuration prefers none of them and is taken out first. Of what remains,
+    every configuration has a standard deviation over its seeds. Their median is the typical one, which a
+    single accident does not move; for so few seeds it is too small, and is divided by the median that
+    standard deviations of as many normal numbers of standard deviation 1 have.
+
+    Parameters
+    ----------
+    scores : DataFrame, a row per configuration and a column per seed
+
+    Returns
+    -------
+    float, in units of the scores
+
+    Raises
+    ------
+    ValueError
+        There are fewer than two seeds, or no configuration that has them all.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> scores = pd.DataFrame(rng.normal(0.1, 0.002, (500, 3)))
+    >>> round(seed_luck(scores), 4)
+    0.002
+    """
+    from scipy.stats import chi2
+
+    complete = scores.dropna()
+    n_seeds = complete.shape[1]
+    if n_seeds < 2 or complete.empty:
+        raise ValueError(
+            f"{len(complete)} configurations with {n_seeds} seeds: luck shows from two seeds on."
+        )
+    spread = (complete - complete.median()).std(axis=1)
+    return float(spread.median() / np.sqrt(chi2.median(n_seeds - 1) / (n_seeds - 1)))
+
+
 def average_tables(tables: Sequence[PerUser]) -> pd.DataFrame:
     """Average several runs of a model (seeds, tie seeds) per user, so that users are what is resampled.
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from bpr_helpers.matrix import id_column, keep_rows, row_codes, same_kind, times_of
+from bpr_helpers.synthetic import synthetic_interactions
 
 _TRAIN, _VALID, _TEST = range(3)
 
@@ -28,12 +29,15 @@ class Split:
     ----------
     train, valid, test : DataFrame, rows in their old order, with their old index and all columns
     counts : dict, the number of users, and how many of them were too short for a part
+    history : DataFrame or None, of users who are not in train what happened before the test: `split_users`
+        alone has it, to be folded in
     """
 
     train: pd.DataFrame
     valid: pd.DataFrame
     test: pd.DataFrame
     counts: dict[str, int] = field(default_factory=dict)
+    history: pd.DataFrame | None = None
 
 
 def split_per_user(
@@ -106,9 +110,7 @@ def split_leave_last(
     >>> split_leave_last(rows).test["item_id"].tolist()
     [7]
     """
-    for name, n, lowest in (("n_test", n_test, 1), ("n_valid", n_valid, 0)):
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < lowest:
-            raise ValueError(f"{name} is {n!r}: give a whole number of at least {lowest}.")
+    n_test, n_valid = _whole("n_test", n_test, 1), _whole("n_valid", n_valid, 0)
 
     def sizes(n_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         in_test = np.where(n_rows > n_test, n_test, 0)
@@ -193,6 +195,66 @@ def split_random(
     return Split(train, valid, test, drawn.counts)
 
 
+def split_users(
+    interactions: pd.DataFrame, *, n_test_users: int, history_fraction: float = 0.8, seed: int = 0
+) -> Split:
+    """Test on users who are not in train at all, which is called strong generalization.
+
+    Of a test user's n rows the last ceil((1 - history_fraction) * n), and at least one, are the test part,
+    the others, and at least one, their history: fit on train, fold the history in, and evaluate on test.
+
+    Parameters
+    ----------
+    interactions : DataFrame, one row per interaction, columns user_id, item_id and timestamp
+    n_test_users : int >= 1, users to test, drawn from those with two rows or more by a hash of user and seed,
+        which is the same for any order of the rows
+    history_fraction : float above 0 and below 1
+    seed : int, of the draw, and of the order of equal times
+
+    Raises
+    ------
+    ValueError
+        A column, an id or a time is missing, an argument is out of its range, or nobody would be left.
+
+    References
+    ----------
+    Liang et al. (2018), Variational autoencoders for collaborative filtering.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"user_id": [1, 1, 2, 2], "item_id": [7, 8, 7, 9], "timestamp": [3, 1, 2, 5]})
+    >>> split = split_users(rows, n_test_users=1, history_fraction=0.5)
+    >>> len(split.train), len(split.history), len(split.test)
+    (2, 1, 1)
+    """
+    late = 1 - _share("history_fraction", history_fraction)
+    ids = id_column(interactions, "user_id")
+    codes = row_codes(ids)
+    n_rows = np.bincount(codes)  # (n_codes,)
+    first = ids.drop_duplicates()
+    first = first[n_rows[codes[~ids.duplicated()]] > 1]
+    n_test_users = _whole("n_test_users", n_test_users, 1)
+    if n_test_users >= len(first):
+        raise ValueError(
+            f"n_test_users is {n_test_users}, and {len(first):,} users have two rows or more: choose fewer, "
+            "so that some are left to learn from."
+        )
+    drawn = first.iloc[np.argsort(_hash(seed, first), kind="stable")[:n_test_users]]
+    is_tested = np.zeros(len(n_rows), bool)
+    is_tested[codes[ids.isin(drawn)]] = True
+
+    def sizes(n_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        n_late = np.clip(_ceil(late, n_rows), 1, np.maximum(n_rows - 1, 1))
+        return np.where(is_tested, n_late, 0), np.zeros_like(n_rows)
+
+    split = _split_last(interactions, sizes, "shuffle", seed)
+    early = split.train["user_id"].isin(drawn).to_numpy()
+    history, train = keep_rows(split.train, early), keep_rows(split.train, ~early)
+    users = int((n_rows > 0).sum())
+    counts = {"users": users, "test_users": n_test_users, "too_short_for_test": int((n_rows == 1).sum())}
+    return Split(train, split.valid, split.test, counts, history)
+
+
 def split_report(split: Split) -> pd.DataFrame:
     """Say what a split holds and what leaks through it.
 
@@ -202,7 +264,7 @@ def split_report(split: Split) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame, one row per part (train, valid, test)
+    DataFrame, one row per part (train, valid, test, and before it history where the split has one)
         rows, users, items : sizes
         users_missing : users of the whole split without a row in this part
         repeated_pairs : distinct (user, item) pairs that an earlier part holds too
@@ -219,15 +281,149 @@ def split_report(split: Split) -> pd.DataFrame:
     >>> split_report(split_leave_last(rows)).loc["test", "users_missing"].item()
     1
     """
-    parts = [split.train, split.valid, split.test]
+    histories = {} if split.history is None else {"history": split.history}
+    named = {"train": split.train, "valid": split.valid} | histories | {"test": split.test}
+    parts = list(named.values())
     part = np.repeat(np.arange(len(parts)), [len(p) for p in parts])
     rows = pd.concat([p for p in parts if len(p)] or [split.train])
     users, items = (_codes_of_parts(parts, column) for column in ("user_id", "item_id"))
     times = times_of(rows) if all("timestamp" in p for p in parts) else None
     facts = _Facts(users, items, times, part)
-    report = pd.DataFrame([facts.of(label) for label in range(len(parts))], index=["train", "valid", "test"])
+    report = pd.DataFrame([facts.of(label) for label in range(len(parts))], index=list(named))
     report.index.name = "part"
     return report
+
+
+_REPORT_WORDS = {
+    "rows": "interactions",
+    "users": "users",
+    "items": "items",
+    "users_missing": "users without an interaction here",
+    "repeated_pairs": "pairs that an earlier part holds, too",
+    "tied_users": "users whose boundary falls inside a tie",
+    "later_in_train": "share of training that is later",
+    "unknown_user_rows": "interactions of users unknown to training",
+    "unknown_item_rows": "interactions with items unknown to training",
+}
+
+
+def report_in_words(report: pd.DataFrame) -> pd.DataFrame:
+    """Write a report for people: its facts in words, one per row, and its numbers as text.
+
+    Parameters
+    ----------
+    report : DataFrame, a row per part as `split_report` gives it, or such rows of several splits
+
+    Returns
+    -------
+    DataFrame of str
+        A column per row of the report; "-" stands for what needs times where there are none
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"user_id": [1, 1, 1, 2], "item_id": [7, 8, 9, 7], "timestamp": [3, 1, 2, 5]})
+    >>> report_in_words(split_report(split_leave_last(rows)))["test"].iloc[0]
+    '1'
+    """
+
+    def written(fact: pd.Series) -> list[str]:
+        style = "{:.0%}" if fact.name == "later_in_train" else "{:,.0f}"
+        return ["-" if pd.isna(value) else style.format(value) for value in fact]
+
+    table = report[list(_REPORT_WORDS)].apply(written, result_type="expand").set_axis(report.index)
+    return table.rename(columns=_REPORT_WORDS).T.rename_axis(columns=None)
+
+
+def tied_boundary(split: Split, *, n: int = 4) -> pd.DataFrame:
+    """Show a boundary of the test part that falls inside a tie: the rows around it, of one user.
+
+    Parameters
+    ----------
+    split : Split, parts with columns user_id, item_id and timestamp
+    n : int >= 1, at most how many rows to show on each side
+
+    Returns
+    -------
+    DataFrame
+        user_id, item_id, timestamp and part ("before" the boundary, or "test") in the order of time, of the
+        first user whose first test row has the time of a row before it; empty if there is none
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"user_id": [1, 1, 1], "item_id": [7, 8, 9], "timestamp": [3, 5, 5]})
+    >>> tied_boundary(split_leave_last(rows))["part"].tolist()
+    ['before', 'before', 'test']
+    """
+    before = pd.concat([split.train, split.valid]).assign(part="before")
+    last = before.groupby("user_id")["timestamp"].max()
+    first = split.test.groupby("user_id")["timestamp"].min().reindex(last.index)
+    user = last.index[(first == last).to_numpy()][:1]
+    sides = [part[part["user_id"].isin(user)] for part in (before, split.test.assign(part="test"))]
+    early, late = (side.sort_values("timestamp", kind="stable") for side in sides)
+    return pd.concat([early.tail(n), late.head(n)])[["user_id", "item_id", "timestamp", "part"]]
+
+
+def sample_to_split(
+    interactions: pd.DataFrame, *, n_users: int = 1000, n_items: int = 2000, seed: int = 0
+) -> tuple[pd.DataFrame, str]:
+    """Give a sample on which splits can be compared in seconds, and say in a sentence what it is.
+
+    Parameters
+    ----------
+    interactions : DataFrame, one row per interaction, columns user_id and item_id, and timestamp if there
+        are times
+    n_users : int, at most so many users, drawn by a hash that is the same for any order of the rows
+    n_items : int, at most so many items, those with most interactions among these users
+    seed : int, of the draw
+
+    Returns
+    -------
+    DataFrame, str
+        the sample, in its old order; all interactions if they are few. Where times or enough users and items
+        are lacking, so that no split by time shows what it does, made-up interactions
+
+    Examples
+    --------
+    >>> sample, told = sample_to_split(synthetic_interactions(50, 40, 600), n_users=30)
+    >>> sample["user_id"].nunique(), told.split(" with ")[0]
+    (30, 'A sample of the data: 30 users (of 50)')
+    """
+    ids = interactions["user_id"].drop_duplicates()
+    drawn = ids.iloc[np.argsort(_hash(seed, ids), kind="stable")[:n_users]]
+    sample = keep_rows(interactions, interactions["user_id"].isin(drawn).to_numpy())
+    top = sample["item_id"].value_counts().index[:n_items]
+    sample = keep_rows(sample, sample["item_id"].isin(top).to_numpy())
+    if lacking := _lacking(sample):
+        return _made_up(), f"The data have {lacking}, so what follows is shown on made-up interactions."
+    n_all = interactions["item_id"].nunique()
+    whole = len(sample) == len(interactions)
+    users = f"{len(drawn):,} users" + ("" if whole else f" (of {len(ids):,})")
+    items = f"{len(top):,} items" + ("" if whole else f" (of {n_all:,})")
+    kind = "All of the data" if whole else "A sample of the data"
+    first, last = (f"{time:%B %Y}" for time in pd.to_datetime(sample["timestamp"]).agg(["min", "max"]))
+    return sample, f"{kind}: {users} with {items}, {len(sample):,} interactions from {first} to {last}."
+
+
+def _made_up() -> pd.DataFrame:
+    """Make interactions within a few months, of whole minutes, so that users overlap and have ties."""
+    rows = synthetic_interactions(300, 100, 9000)
+    start = rows.groupby("user_id")["timestamp"].transform("min")
+    return rows.assign(timestamp=(rows["timestamp"] - 0.95 * (start - start.min())).dt.floor("min"))
+
+
+def _lacking(sample: pd.DataFrame) -> str:
+    """Say what a sample lacks for all splits by time to show something, "" if nothing."""
+    if "timestamp" not in sample:
+        return "no times"
+    if sample["user_id"].nunique() < 20 or sample["item_id"].nunique() < 30:
+        return "fewer than 20 users or 30 items"
+    if split_per_user(sample, valid_fraction=0.1).valid["user_id"].nunique() < 20:
+        return "fewer than 20 users with enough interactions for a validation part"
+    try:
+        found = split_global_time(sample, valid_fraction=0.1)
+    except ValueError:
+        return "too few different times"
+    return "" if len(found.valid) else "too few different times"
 
 
 def _codes_of_parts(parts: list[pd.DataFrame], column: str) -> np.ndarray:
@@ -263,9 +459,10 @@ class _Facts:
     def repeated_pairs(self) -> np.ndarray:
         """Per part, how many of its distinct pairs an earlier part holds too: one sort of packed integers."""
         pairs = self.users * (self.items.max(initial=0) + 1) + self.items
-        pairs, part = np.divmod(np.sort(pairs * 3 + self.part), 3)
+        n = int(self.part.max(initial=0)) + 1
+        pairs, part = np.divmod(np.sort(pairs * n + self.part), n)
         repeats = (pairs[1:] == pairs[:-1]) & (part[1:] != part[:-1])
-        return np.bincount(part[1:][repeats], minlength=3)
+        return np.bincount(part[1:][repeats], minlength=4)
 
     def _later_in_train(self, label: int, here: np.ndarray, train: np.ndarray) -> float:
         if self.times is None or label == _TRAIN:
@@ -294,10 +491,16 @@ def _share(name: str, fraction: float) -> Fraction:
         share = Fraction(str(fraction))
     except ValueError:
         raise ValueError(f"{name} is {fraction!r}: give a number like 0.1.") from None
-    if not 0 <= share < 1 or (share == 0 and name == "test_fraction"):
-        lowest = "above 0" if name == "test_fraction" else "at least 0"
+    if not 0 <= share < 1 or (share == 0 and name != "valid_fraction"):
+        lowest = "at least 0" if name == "valid_fraction" else "above 0"
         raise ValueError(f"{name} is {fraction!r}: give a number {lowest} and below 1.")
     return share
+
+
+def _whole(name: str, n: int, lowest: int) -> int:
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < lowest:
+        raise ValueError(f"{name} is {n!r}: give a whole number of at least {lowest}.")
+    return int(n)
 
 
 def _ceil(share: Fraction, n_rows: np.ndarray) -> np.ndarray:
@@ -358,7 +561,7 @@ def _chronological(
 def _tie_key(users: pd.Series, items: pd.Series, ties: str, seed: int) -> Callable[[np.ndarray], np.ndarray]:
     """Return the function from rows (positions) to the numbers that order them where times are equal."""
     if ties == "shuffle":
-        return lambda rows: _hash_pairs(users.iloc[rows], items.iloc[rows], seed)
+        return lambda rows: _hash(seed, users.iloc[rows], items.iloc[rows])
     if ties == "item":
         return lambda rows: pd.factorize(items.iloc[rows], sort=True)[0]
     if ties == "row":
@@ -366,10 +569,10 @@ def _tie_key(users: pd.Series, items: pd.Series, ties: str, seed: int) -> Callab
     raise ValueError(f'ties is {ties!r}: choose "shuffle", "item" or "row".')
 
 
-def _hash_pairs(users: pd.Series, items: pd.Series, seed: int) -> np.ndarray:
-    """Hash user, item and seed into 64 bits; pandas' hash of integers serves to mix."""
+def _hash(seed: int, *columns: pd.Series) -> np.ndarray:
+    """Hash the seed and the ids of a row into 64 bits; pandas' hash of integers serves to mix."""
     mixed = pd.util.hash_array(np.array([seed % 2**64], dtype=np.uint64))
-    for ids in (users, items):
+    for ids in columns:
         values = ids.astype("int64") if ids.dtype.kind in "iu" else ids  # the same for 32 and 64 bits
         mixed = pd.util.hash_array(mixed + pd.util.hash_pandas_object(values, index=False).to_numpy())
     return mixed

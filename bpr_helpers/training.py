@@ -410,7 +410,6 @@ def train(
     matrix: InteractionMatrix,
     sampler: Sampler,
     *,
-    positive_weights: np.ndarray,
     optimizer: Optimizer,
     l2: L2,
     item_bias: bool,
@@ -420,6 +419,7 @@ def train(
     patience: int,
     validate: Callable[[Tables], dict[str, float]] | None,
     seed: int,
+    positive_weights: np.ndarray | None = None,
     checkpoint: Checkpoint | None = None,
     callback: Callback | None = None,
     verbose: bool = False,
@@ -431,12 +431,13 @@ def train(
     tables : Tables, where training starts
     matrix : InteractionMatrix, the positives
     sampler : Sampler of their negatives
-    positive_weights : float32 (nnz,), how much each of them counts, in the order of `matrix.csr.indices`
     optimizer, l2, item_bias, batch_size, seed : as in `BPR`
     epochs : passes over the positives, at most
     averaging : decay of the running average over epochs, which is validated and returned; 0 for none
     patience : stop after that many epochs without a better first metric; 0 never stops early
     validate : function from tables to metrics, the first of which is to be large; None trains for `epochs`
+    positive_weights : float32 (nnz,), how much each positive counts, in the order of `matrix.csr.indices`;
+        None for all alike
     checkpoint : file to write after every epoch, and to go on from where it exists
     callback : called after every epoch with its number, the tables that would be kept, and its row of history
     verbose : whether a progress bar is shown
@@ -446,28 +447,31 @@ def train(
     ValueError
         The loss is not finite or has diverged, or the checkpoint belongs to another training.
     """
+    if positive_weights is None:
+        positive_weights = np.ones(matrix.csr.nnz, np.float32)
     state = Progress(tables, optimizer.start(tables), tables, tables)
     state.resume(checkpoint)
     program = compile_epoch(sampler.shared, sampler.negative_weights, optimizer, item_bias)
     constants = tf.constant(SeenBits(matrix).table), tf.constant(astuple(l2), tf.float32)
-    bar = tqdm(total=epochs, initial=len(state.history), desc="epochs", disable=not verbose)
-    for epoch in range(len(state.history) + 1, epochs + 1):
-        if _out_of_patience(state, patience):
-            break
-        rng = np.random.default_rng([seed, epoch])  # one per epoch: a resumed run draws the same numbers
-        batches = epoch_batches(matrix, positive_weights, sampler, batch_size, rng)
-        loss, accuracy = _one_epoch(state, program, constants, batches)
-        _refuse_diverged(epoch, loss)
-        state.averaged = _average(state.averaged, state.tables, averaging if epoch > 1 else 0.0)
-        row = {"epoch": epoch, "loss": loss, "accuracy": accuracy}
-        _keep_best(state, row, validate(state.averaged) if validate else {})
-        if checkpoint is not None:
-            state.save(checkpoint)
-        if callback is not None:
-            callback(epoch, state.averaged, row)
-        bar.update()
-        bar.set_postfix({name: f"{value:.4f}" for name, value in row.items() if name != "epoch"})
-    bar.close()
+    done = len(state.history)
+    with tqdm(total=epochs, initial=done, desc="epochs", leave=False, disable=not verbose) as bar:
+        for epoch in range(done + 1, epochs + 1):
+            if _out_of_patience(state, patience):
+                bar.total = bar.n  # or else a notebook keeps the bar, in red, as that of a failure
+                break
+            rng = np.random.default_rng([seed, epoch])  # one per epoch: a resumed run draws the same numbers
+            batches = epoch_batches(matrix, positive_weights, sampler, batch_size, rng)
+            loss, accuracy = _one_epoch(state, program, constants, batches)
+            _refuse_diverged(epoch, loss)
+            state.averaged = _average(state.averaged, state.tables, averaging if epoch > 1 else 0.0)
+            row = {"epoch": epoch, "loss": loss, "accuracy": accuracy}
+            _keep_best(state, row, validate(state.averaged) if validate else {})
+            if checkpoint is not None:
+                state.save(checkpoint)
+            if callback is not None:
+                callback(epoch, state.averaged, row)
+            bar.update()
+            bar.set_postfix({name: f"{value:.4f}" for name, value in row.items() if name != "epoch"})
     return state
 
 

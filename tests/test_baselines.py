@@ -70,7 +70,8 @@ def test_ease_is_a_ridge_regression_of_every_item_on_the_others(matrix):
 def test_ials_agrees_with_a_loop_over_rows(matrix, monkeypatch, block):
     monkeypatch.setattr(module, "BLOCK", block)
     dim, l2, alpha0, nu = 4, 0.02, 0.3, 0.7
-    model = IALS(dim, l2=l2, alpha0=alpha0, nu=nu, iterations=3, seed=5).fit(matrix)
+    per_pair = alpha0 / (matrix.csr.nnz / np.prod(matrix.csr.shape))
+    model = IALS(dim, l2=l2, alpha0=per_pair, nu=nu, iterations=3, seed=5).fit(matrix)
     dense = matrix.csr.toarray().astype(float)
 
     def solve(x, fixed):
@@ -93,9 +94,9 @@ def test_ials_agrees_with_a_loop_over_rows(matrix, monkeypatch, block):
 def test_ials_lowers_its_loss(matrix):
     def loss(model):
         x, scores = matrix.csr.toarray(), model.score(np.arange(600)).astype(float)
-        user_l2 = model.l2 * (x.sum(1) + model.alpha0 * 30) ** model.nu
-        item_l2 = model.l2 * (x.sum(0) + model.alpha0 * 600) ** model.nu
-        fit = ((1 - scores) ** 2)[x > 0].sum() + model.alpha0 * (scores**2).sum()
+        user_l2 = model.l2 * (x.sum(1) + model.pair_weight * 30) ** model.nu
+        item_l2 = model.l2 * (x.sum(0) + model.pair_weight * 600) ** model.nu
+        fit = ((1 - scores) ** 2)[x > 0].sum() + model.pair_weight * (scores**2).sum()
         norms = user_l2 @ (model.user_vectors**2).sum(1) + item_l2 @ (model.item_vectors**2).sum(1)
         return fit + norms
 
@@ -116,3 +117,16 @@ def test_ials_lowers_its_loss(matrix):
 def test_senseless_settings_are_refused(make, told):
     with pytest.raises(ValueError, match=told):
         make()
+
+
+def test_only_popular_keeps_a_models_order_among_the_first_and_puts_the_rest_behind(matrix):
+    model = EASE(l2=20.0).fit(matrix)
+    only, users = module.OnlyPopular(model, 7), np.arange(40)
+    counts = np.bincount(matrix.csr.indices, minlength=30)
+    rest = np.setdiff1d(np.arange(30), only.first)
+    assert len(only.first) == 7 and counts[only.first].min() >= counts[rest].max()
+    scores, own = only.score(users), model.score(users)
+    assert (scores[:, only.first].min(axis=1) > scores[:, rest].max(axis=1)).all()
+    np.testing.assert_array_equal(scores[:, only.first], own[:, only.first])
+    assert (scores[:, rest].argmax(axis=1) == own[:, rest].argmax(axis=1)).all()
+    assert (module.OnlyPopular(model, 99).score(users) == own).all()

@@ -16,6 +16,8 @@ from bpr_helpers.evaluation import (
     by_item,
     by_user,
     evaluate,
+    means,
+    overview,
     popularity_groups,
 )
 from bpr_helpers.matrix import InteractionMatrix
@@ -46,6 +48,31 @@ def test_an_evaluation_by_hand():
     assert found.per_user["mrr@2"].tolist() == [0.5, 1]
     assert found.per_user["auc"].tolist() == pytest.approx([2 / 6, 1])
     assert found.summary().loc["hit@2", "mean"] == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(levels=st.integers(1, 40), k=st.integers(1, 30), seed=st.integers(0, 99))
+def test_metrics_that_are_asked_for_alone_are_the_same(data, levels, k, seed):
+    """With ties, seen and unknown items; what stands behind the cut-off has no rank."""
+    _, test, seen = data
+    scores = np.random.default_rng(seed).integers(0, levels, (N_USERS, N_ITEMS))
+    test = pd.concat([test, pairs([(0, 999), (0, int(seen.csr[0].indices[0]))])])
+    every = evaluate(Fixed(scores, seen), test, ks=k)
+    some = evaluate(Fixed(scores, seen), test, ks=k, metrics=("mrr", "ndcg"))
+    pd.testing.assert_frame_equal(some.per_user, every.per_user[[f"mrr@{k}", f"ndcg@{k}"]])
+    expected = every.ranks["rank"].where(every.ranks["rank"] <= k, np.inf)
+    assert (some.ranks["rank"].where(some.ranks["rank"] <= k, np.inf) == expected).all()
+    assert some.counts == every.counts
+
+
+def test_metrics_that_are_none_are_told(data):
+    _, test, seen = data
+    model = Fixed(np.zeros((N_USERS, N_ITEMS)), seen)
+    assert evaluate(model, test, ks=3, metrics="hit").per_user.columns.tolist() == ["hit@3"]
+    with pytest.raises(ValueError, match="There is no metric 'ndgc': choose among ndcg, recall"):
+        evaluate(model, test, metrics=("auc", "ndgc"))
+    with pytest.raises(ValueError, match="No metric is named"):
+        evaluate(model, test, metrics=())
 
 
 def test_the_order_of_test_rows_and_repeated_rows_do_not_matter(data):
@@ -256,3 +283,15 @@ def test_groups_of_other_items_get_a_sentence():
     ranks = pd.DataFrame({"user_id": [1], "item_id": [9], "rank": [np.inf]})
     with pytest.raises(ValueError, match="Nothing that was tested is in one of the groups"):
         by_item(Evaluation(pd.DataFrame(), ranks, {}), pd.Series(["rare"], index=[7]))
+
+
+def test_tables_of_several_models(data):
+    _, test, seen = data
+    rng = np.random.default_rng(0)
+    found = {n: evaluate(Fixed(rng.random((N_USERS, N_ITEMS)), seen), test, ks=(2, 5)) for n in ("a", "b")}
+    table = overview(found, k=5, seed=3)
+    assert table.index.tolist() == ["a", "b"] and table.index.name == "model"
+    assert [name for name in table if "@2" in name] == [] and {"recall@5", "auc", "ndcg@5 low"} <= set(table)
+    one = means(found, "ndcg@5", seed=3)
+    assert one.to_numpy() == pytest.approx(table[["ndcg@5", "ndcg@5 low", "ndcg@5 high"]].to_numpy())
+    assert one.loc["b"].tolist() == pytest.approx(found["b"].summary(seed=3).loc["ndcg@5"].tolist())

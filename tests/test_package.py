@@ -10,7 +10,8 @@ from types import ModuleType
 import pytest
 
 import bpr_helpers
-from bpr_helpers import course
+from bpr_helpers import course, plots
+from bpr_helpers.course import checks
 
 SCIENCE = Path(bpr_helpers.__file__).parent
 COURSE = SCIENCE / "course"
@@ -23,8 +24,14 @@ def listed(package: ModuleType, start: str) -> list[str]:
 
 
 ORDER = [*listed(bpr_helpers, "data flows"), *(f"course.{name}" for name in listed(course, "in order"))]
+for folder, package in (("plots", plots), ("course.checks", checks)):  # before the folder's own name
+    at = ORDER.index(folder)
+    ORDER[at:at] = [f"{folder}.{name}" for name in listed(package, "in order")]
 FILES = {path.stem: path for path in SCIENCE.glob("*.py") if not path.stem.startswith("__")}
 FILES |= {f"course.{path.stem}": path for path in COURSE.glob("*.py") if not path.stem.startswith("__")}
+for folder, package in (("plots", plots), ("course.checks", checks)):
+    place = Path(package.__file__)
+    FILES |= {folder: place} | {f"{folder}.{path.stem}": path for path in place.parent.glob("[!_]*.py")}
 
 
 def imported(name: str) -> set[str]:

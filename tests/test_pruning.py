@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bpr_helpers import pruning
 from bpr_helpers.data import drop_unknown_titles, load_interactions, load_items
-from bpr_helpers.pruning import KCore, k_core
+from bpr_helpers.pruning import KCore, core_sizes, k_core, largest_k
 
 PAIRS = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=60)
 unhurried = settings(deadline=None)
@@ -145,3 +145,27 @@ def test_bad_columns_get_a_sentence() -> None:
         k_core(frame(TOY).drop(columns="item_id"))
     with pytest.raises(ValueError, match="Column user_id has no id in row 1"):
         k_core(frame([(1, 1), (None, 2)]))
+
+
+@unhurried
+@given(PAIRS, st.lists(st.tuples(THRESHOLDS, THRESHOLDS), max_size=4))
+def test_sizes_of_cores_are_the_last_round_of_each(pairs: list, thresholds: list) -> None:
+    sizes = core_sizes(frame(pairs), thresholds)
+    assert list(sizes[["user_k", "item_k"]].itertuples(index=False, name=None)) == thresholds
+    for (user_k, item_k), found in zip(thresholds, sizes.to_dict("records"), strict=True):
+        rounds = pruned(frame(pairs), user_k, item_k).rounds
+        assert found["rounds"] == len(rounds) - 1
+        assert [found[name] for name in ("rows", "users", "items")] == rounds.iloc[-1, :3].tolist()
+
+
+@unhurried
+@given(PAIRS)
+def test_the_largest_k_is_the_last_with_a_core(pairs: list) -> None:
+    k = largest_k(frame(pairs))
+    assert core_sizes(frame(pairs), [max(k, 1), k + 1])["rows"].gt(0).tolist() == [k > 0, False]
+
+
+@pytest.mark.parametrize("wrong", [0, True, 1.5, (2, 0)])
+def test_sizes_refuse_what_is_no_threshold(wrong: object) -> None:
+    with pytest.raises(ValueError, match="whole number of at least 1"):
+        core_sizes(frame(TOY), [2, wrong])

@@ -5,12 +5,22 @@ import pandas as pd
 import pytest
 import tqdm.auto
 from fixed_scores import N_ITEMS, N_USERS, Fixed, matrix_of, pairs
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from bpr_helpers import ranking
 from bpr_helpers.evaluation import evaluate
 from bpr_helpers.matrix import InteractionMatrix
-from bpr_helpers.ranking import full_ranks, in_order, mean_ndcg, sampled_ranks, tie_priority, top_k
+from bpr_helpers.ranking import (
+    full_ranks,
+    in_order,
+    marginal_relevance,
+    mean_ndcg,
+    sampled_ranks,
+    tie_priority,
+    top_k,
+)
 
 
 def codes(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -197,3 +207,19 @@ def test_a_recommenders_own_array_is_left_alone(data):
     before = scores.copy()
     full_ranks(lambda users: scores[: len(users)], seen, *codes(test))
     np.testing.assert_array_equal(scores, before)
+
+
+@given(st.integers(0, 2**31), st.integers(0, 7), st.integers(0, 9), st.sampled_from([0.0, 0.3, 0.5, 1.0]))
+def test_marginal_relevance_takes_the_best_of_those_left(seed: int, m: int, n: int, diversity: float) -> None:
+    """The formula of the paper, item by item."""
+    rng = np.random.default_rng(seed)
+    values, likeness = rng.integers(0, 4, m) / 4, rng.integers(-4, 5, (m, m)) / 4  # many ties
+    left, expected = list(range(m)), []
+    while left and len(expected) < n:
+        worth = {
+            i: (1 - diversity) * values[i] - diversity * max((likeness[j, i] for j in expected), default=0)
+            for i in left
+        }
+        expected.append(max(left, key=worth.__getitem__))  # the first of the best
+        left.remove(expected[-1])
+    assert marginal_relevance(values, likeness, n, diversity=diversity).tolist() == expected

@@ -8,14 +8,16 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from sklearn.metrics.pairwise import cosine_similarity
 
 from bpr_helpers import synthetic_interactions
 from bpr_helpers.baselines import EASE, IALS, ItemKNN, Popularity
 from bpr_helpers.bpr import BPR
 from bpr_helpers.matrix import InteractionMatrix
+from bpr_helpers.metrics import intra_list_distance
 from bpr_helpers.ranking import full_ranks, tie_priority
-from bpr_helpers.recommend import because_you_liked, recommend, short_title, similar_items
+from bpr_helpers.recommend import because_you_liked, look_at, recommend, rerank, short_title, similar_items
 
 TITLES = pd.DataFrame(
     {
@@ -138,6 +140,172 @@ class TestRecommend:
             assert len(recommend(model, 1, n=n)) == 3
             assert len(similar_items(model, "a", n=n)) == 4
             assert len(because_you_liked(model, 1, "c", n=n)) == 1
+
+
+class TestWhatMayBeListed:
+    """In stock, left out, seen, one of a series: the others keep their order."""
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.integers(0, 2**31), st.integers(1, 12), st.booleans(), st.data())
+    def test_the_order_is_that_of_the_full_list(
+        self, seed: int, n: int, show_seen: bool, data: st.DataObject
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        seen = pd.DataFrame({"user_id": rng.integers(0, 3, 20), "item_id": rng.integers(0, 9, 20)})
+        matrix = InteractionMatrix.from_frame(seen)
+        model = Table(rng.integers(0, 3, (matrix.n_users, matrix.n_items))).fit(seen)  # many ties
+        known = matrix.item_ids.tolist()
+        chosen = st.none() | st.lists(st.sampled_from([*known, 77]), min_size=1).map(lambda x: [known[0], *x])
+        only, without = data.draw(chosen), data.draw(chosen)
+        names = st.lists(st.sampled_from(["g", "h", None]), min_size=len(known), max_size=len(known))
+        groups = dict(zip(known, data.draw(names), strict=True)) if data.draw(st.booleans()) else {}
+        own = set(seen.loc[seen["user_id"] == 0, "item_id"]) if not show_seen else set()
+        full = model.matrix.item_ids[np.lexsort((tie_priority(matrix.n_items), -model.scores[0]))].tolist()
+        expected, had = [], set()
+        for item in full:
+            allowed = (only is None or item in only) and item not in (without or []) and item not in own
+            if allowed and groups.get(item) not in had:
+                expected.append(item)
+                had |= {groups[item]} if groups.get(item) else set()
+        series = pd.Series(groups, dtype=object) if groups else None
+        listed = recommend(model, 0, n=n, only=only, without=without, show_seen=show_seen, one_per=series)
+        assert listed["item_id"].tolist() == expected[:n]
+        assert listed["score"].tolist() == model.scores[0, matrix.item_codes(expected[:n])].tolist()
+
+    def test_what_is_in_stock(self, model: Table) -> None:
+        stock = ["d", "c", "a", "new"]
+        for only in (stock, set(stock), np.array(stock), pd.Series(stock), pd.Index(stock), iter(stock)):
+            assert recommend(model, 1, only=only)["item_id"].tolist() == ["c", "d"]
+        assert recommend(model, 1, only=[], items=TITLES).empty
+
+    def test_what_is_left_out(self, model: Table) -> None:
+        assert recommend(model, 1, n=2, without=["e", "new"])["item_id"].tolist() == ["c", "d"]
+        assert recommend(model, 1, n=2, without=[])["item_id"].tolist() == ["e", "c"]
+
+    def test_seen_items_stand_at_their_place(self, model: Table) -> None:
+        assert recommend(model, 1, show_seen=True)["item_id"].tolist() == ["a", "e", "c", "d", "b"]
+
+    def test_one_of_a_series(self, model: Table) -> None:
+        series = pd.Series({"e": "night", "c": "night", "d": None, "b": "day", "new": "day"})
+        assert recommend(model, 1, one_per=series)["item_id"].tolist() == ["e", "d"]
+        assert recommend(model, 1, n=2, one_per=series)["item_id"].tolist() == ["e", "d"]
+
+    def test_ids_may_be_written_in_another_type(self) -> None:
+        model = Table([[4, 3, 2, 1]]).fit(pd.DataFrame({"user_id": 1, "item_id": [1, 2, 3, 4]}))
+        listed = recommend(model, 1, only=["1", 2.0, 4], without=["4"], show_seen=True)
+        assert listed["item_id"].tolist() == [1, 2]
+        groups = pd.Series(["g", "g"], index=["1", "2"])
+        assert recommend(model, 1, one_per=groups, show_seen=True)["item_id"].tolist() == [1, 3, 4]
+
+    def test_where_nothing_is_known_it_is_told(self, model: Table) -> None:
+        with pytest.raises(
+            ValueError, match=r"^No item of only is known: 0 of 2 match; .* integers, such as"
+        ):
+            recommend(model, 1, only=[1, 2])
+        with pytest.raises(ValueError, match=r"^No item of one_per is known: 0 of 1 match"):
+            recommend(model, 1, one_per=pd.Series({"z": "g"}))
+        with pytest.warns(UserWarning, match=r"^without leaves out nothing: .* 2 ids, integers, such as 1"):
+            assert recommend(model, 1, without=[1, 2])["item_id"].tolist() == ["e", "c", "d"]
+
+    def test_what_is_no_list_of_ids_is_one_sentence(self, model: Table) -> None:
+        for wrong in ("a", 7, TITLES, {"a": True}):
+            with pytest.raises(ValueError, match=r"^only is a \w+: give a list of item ids, or None\.$"):
+                recommend(model, 1, only=wrong)
+        with pytest.raises(ValueError, match=r"^one_per is a dict: give a Series of groups"):
+            recommend(model, 1, one_per={"a": "g"})
+        with pytest.raises(ValueError, match=r"^one_per gives item_id 'a' more than one group: keep one\.$"):
+            recommend(model, 1, one_per=pd.Series(["g", "h"], index=["a", "a"]))
+
+
+class TestRerank:
+    """By hand: values 1, .8, .4, 0; b is like a, d is unlike a, c is in between (cosine .71)."""
+
+    @pytest.fixture
+    def shop(self) -> Table:
+        vectors = [[1, 0], [2, 0], [1, 1], [0, 1], [1, 0]]
+        model = Table([[11, 10.6, 9.8, 9, 99]] + [[0] * 5] * 7, vectors)
+        return model.fit(pairs("1z 2abz 3a 4a 5a 6a 7a 8az 2c 3d"))
+
+    def test_likeness_costs(self, shop: Table) -> None:
+        # Half and half, after a: b .4 - .5, c .2 - .35, d 0 - 0; then b again -.1, c -.15.
+        assert rerank(shop, 1, diversity=0.5)["item_id"].tolist() == list("adbc")
+        # One fifth, after a: b .64 - .2, c .32 - .14, d 0.
+        assert rerank(shop, 1, diversity=0.2)["item_id"].tolist() == list("abcd")
+        table = rerank(shop, 1, n=2, diversity=0.5, items=TITLES)
+        assert table["title"].tolist() == ["Alien", "Dune"] and table["score"].tolist() == [11, 9]
+        assert table.index.tolist() == [1, 2] and table.index.name == "rank"
+
+    def test_popularity_costs(self, shop: Table) -> None:
+        # a has 7 users, the most, the others 1: they lose log 2 / log 8, a third of what a loses.
+        assert shop.matrix.csr.sum(0).tolist() == [[7, 1, 1, 1, 3]]
+        assert rerank(shop, 1, diversity=0, popularity=0.29)["item_id"].tolist() == list("abcd")  # .71 > .703
+        assert rerank(shop, 1, diversity=0, popularity=0.31)["item_id"].tolist() == list("bacd")  # .69 < .697
+        assert rerank(shop, 1, diversity=0, popularity=0.95)["item_id"].tolist() == list("bcad")  # .05 < .083
+        shop.item_counts = np.array([1, 7, 1, 1, 3], np.float32)  # type: ignore[attr-defined]
+        assert rerank(shop, 1, diversity=0, popularity=0.5)["item_id"].tolist() == list("abcd")
+
+    def test_only_the_first_are_looked_at(self, shop: Table) -> None:
+        assert rerank(shop, 1, n=3, diversity=1, among=3)["item_id"].tolist() == list("acb")
+        assert set(rerank(shop, 1, n=4, among=1)["item_id"]) == set("abcd")  # at least n
+
+    def test_what_items_are_like_may_come_from_elsewhere(self, shop: Table) -> None:
+        genres = pd.DataFrame({"g": [1, 0, 1], "h": [0, 1, 0]}, index=["a", "b", "c"])  # d is like nothing
+        by_genre = rerank(shop, 1, diversity=0.5, vectors=genres)["item_id"].tolist()
+        assert by_genre == list("abdc")  # b .4, c .2 - .5, d 0; then d 0, c -.3
+        rows = genres.reindex([*"abcdz"], fill_value=0).to_numpy()
+        for vectors in (rows, sparse.csr_matrix(rows)):
+            assert rerank(shop, 1, diversity=0.5, vectors=vectors)["item_id"].tolist() == by_genre
+
+    def test_a_model_without_vectors_goes_by_the_users_of_items(self) -> None:
+        model = Table([[9, 8, 7, 0]] * 4).fit(pairs("1z 2ab 3ab 4cz"))
+        assert rerank(model, 1, diversity=0.5)["item_id"].tolist() == list("acb")
+
+    @settings(max_examples=40)
+    @given(st.integers(0, 2**31), st.integers(1, 12), st.booleans())
+    def test_at_no_cost_it_is_the_list_of_recommend(self, seed: int, n: int, show_seen: bool) -> None:
+        rng = np.random.default_rng(seed)
+        seen = pd.DataFrame({"user_id": rng.integers(0, 3, 20), "item_id": rng.integers(0, 9, 20)})
+        matrix = InteractionMatrix.from_frame(seen)
+        scores = rng.integers(-2, 2, (matrix.n_users, matrix.n_items))  # many ties
+        model = Table(scores, rng.normal(size=(matrix.n_items, 2))).fit(seen)
+        ids = matrix.item_ids
+        chosen = {"only": ids[1:].tolist(), "without": ids[2:4], "show_seen": show_seen}
+        chosen["one_per"] = pd.Series("g", index=ids[4:6])
+        for more in ({}, chosen):
+            pd.testing.assert_frame_equal(
+                rerank(model, 0, n=n, diversity=0, **more), recommend(model, 0, n=n, **more)
+            )
+        if len(recommend(model, 0)):  # the first has nothing to be like
+            assert rerank(model, 0, n=1)["item_id"].tolist() == recommend(model, 0, n=1)["item_id"].tolist()
+
+    def test_who_has_seen_all_gets_nothing(self) -> None:
+        assert rerank(Table(np.zeros((2, 2))).fit(pairs("1ab 2a")), 1, items=TITLES).empty
+
+    def test_lists_of_a_fitted_model_are_the_less_alike_the_more_it_costs(self) -> None:
+        model = IALS(dim=8).fit(synthetic_interactions(60, 80, 1200, seed=1))
+
+        def distance(diversity: float) -> float:
+            tables = [rerank(model, user, n=5, diversity=diversity) for user in model.matrix.user_ids]
+            lists = [model.matrix.item_codes(table["item_id"]) for table in tables]
+            return intra_list_distance(lists, model.item_vectors).mean()
+
+        assert distance(0.6) > distance(0.3) + 0.03 > distance(0) + 0.06
+
+    @pytest.mark.parametrize(
+        ("wrong", "sentence"),
+        [
+            ({"diversity": 1.5}, r"^diversity is 1\.5: give 0 to 1\.$"),
+            ({"popularity": -1}, r"^popularity is -1: give 0 or more\.$"),
+            ({"among": 0}, r"^among is 0: ask for a list of at least 1 item\.$"),
+            ({"n": 0}, r"^n is 0: ask for"),
+            ({"vectors": np.ones((3, 2))}, r"^vectors has 3 rows for 5 items: give one row per item"),
+            ({"vectors": pd.DataFrame({"g": [1]}, index=[7])}, r"^No item of vectors is known: 0 of 5 match"),
+            ({"only": [7]}, r"^No item of only is known"),
+        ],
+    )
+    def test_what_is_wrong_is_one_sentence(self, shop: Table, wrong: dict, sentence: str) -> None:
+        with pytest.raises(ValueError, match=sentence):
+            rerank(shop, 1, **wrong)
 
 
 def ids_as(kind: str, numbers: list[int]) -> list:
@@ -331,3 +499,23 @@ def test_pulls_add_up_to_the_score_also_where_late_items_count_more(make):
     downs = np.minimum(model.histories[7].toarray().ravel() * between[:, code], 0).sum()  # not listed
     assert pulls["pull"].sum() + downs == pytest.approx(top["score"], rel=1e-4)
     np.testing.assert_array_equal(model.score(np.arange(60)), before)  # asking why changes no model
+
+
+def test_a_user_by_eye(model: Table) -> None:
+    before, after = pairs("1ab 2cde"), pairs("1ce 2a")
+    found = look_at(model, 1, before, after, titles=TITLES, n=3)
+    assert found["seen last"].tolist() == ["Alien", "Brazil", ""]
+    assert found["recommended"].tolist() == ["Eraserhead ✓", "Casablanca ✓", "Dune"]
+    assert found["held out"].tolist() == ["Casablanca", "Eraserhead", ""] and found.index.tolist() == [
+        1,
+        2,
+        3,
+    ]
+
+
+def test_a_user_by_eye_in_order_of_time(model: Table) -> None:
+    before = pairs("1ab 2cde").assign(timestamp=[9, 1, 3, 1, 2])
+    after = pairs("1ce").assign(timestamp=[5, 4])
+    found = look_at(model, 1, before, after, titles=TITLES.iloc[:0], n=2)
+    assert found.to_numpy().tolist() == [["b", "e ✓", "e"], ["a", "c ✓", "c"]]
+    assert found.columns.tolist() == ["seen last", "recommended", "seen next"]

@@ -6,8 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bpr_helpers import BPR, EASE, IALS, InteractionMatrix, ItemKNN, Popularity, Random, recommend
-from bpr_helpers.evaluation import Recommender, evaluate
+from bpr_helpers import (
+    BPR,
+    EASE,
+    IALS,
+    InteractionMatrix,
+    ItemKNN,
+    Popularity,
+    Random,
+    because_you_liked,
+    recommend,
+)
+from bpr_helpers.evaluation import Recommender, beyond_accuracy, evaluate
 from bpr_helpers.ranking import top_k
 
 SIZE = 20
@@ -61,6 +71,14 @@ class Contract(ABC):
         for user, items in zip(users, lists, strict=True):
             seen, listed = model.matrix.csr[user].indices, items[items >= 0]
             assert sorted([*seen, *listed]) == list(range(model.matrix.n_items))
+
+    def test_it_says_what_it_is_and_whom_it_serves(self):
+        model = self.make()
+        assert repr(model).endswith("), not fitted") and repr(model).startswith(type(model).__name__)
+        model.fit(long_tailed())
+        n_users, n_items = model.matrix.n_users, model.matrix.n_items
+        assert repr(model).endswith(f"), fitted: {n_users} users, {n_items} items")
+        assert model._repr_html_().endswith(f")</code> fitted: {n_users} users, {n_items} items</p>")
 
     def test_repeatable(self):
         users = np.arange(10)
@@ -123,6 +141,10 @@ class FoldIn(Contract):
             rows[rows["user_id"] == "u1"]["item_id"]
         )
         assert evaluate(alone, interactions([("newcomer", "i0"), ("newcomer", "new")])).counts["users"] == 1
+        assert 0 < beyond_accuracy(among, k=5)["coverage"] <= 1
+        own = set(rows[rows["user_id"] == "u1"]["item_id"])
+        offer = recommend(alone, "newcomer", n=1)["item_id"].iloc[0]
+        assert set(because_you_liked(alone, "newcomer", offer)["item_id"]) <= own
 
     def test_what_is_unknown_is_counted_or_told(self):
         model = self.make().fit(long_tailed())
@@ -130,6 +152,19 @@ class FoldIn(Contract):
         assert folded.matrix.n_dropped == 1 and folded.matrix.user_ids.tolist() == ["n"]
         with pytest.raises(ValueError, match="User 'n' has no item that the model knows"):
             model.fold_in(interactions([("n", "never seen")]))
+        with pytest.raises(ValueError, match='choose "refuse" or "popular"'):
+            model.fold_in(interactions([("n", "i1")]), strangers="drop")
+        with pytest.raises(ValueError, match=r"not fitted: call fit\(interactions\) before fold_in"):
+            self.make().fold_in(interactions([("n", "i1")]))
+
+    def test_who_is_unknown_is_recommended_what_is_popular_where_that_is_asked_for(self):
+        rows = long_tailed()
+        model = self.make().fit(rows)
+        folded = model.fold_in(interactions([("n", "never seen"), ("m", "i1")]), strangers="popular")
+        counts = rows["item_id"].value_counts()
+        assert counts[recommend(folded, "n", n=3)["item_id"]].tolist() == counts.head(3).tolist()
+        alone = model.fold_in(interactions([("m", "i1")]))
+        np.testing.assert_allclose(folded.score(np.array([0])), alone.score(np.array([0])), atol=1e-5)
 
 
 class TestRandom(Contract):
@@ -161,9 +196,25 @@ class TestIALS(FoldIn):
         return IALS(4, l2=0.01, recency=recency)
 
 
-class TestBPR(Contract):
-    def make(self):
-        return BPR(8, epochs=20, batch_size=32)
+class TestBPR(FoldIn):
+    def make(self, recency=0.0):
+        return BPR(8, epochs=20, batch_size=32, recency=recency)
+
+    @pytest.mark.parametrize("recency", [3.0])  # without recency, training users are those of phase one
+    def test_folding_in_the_training_users_gives_the_fitted_scores(self, recency):
+        super().test_folding_in_the_training_users_gives_the_fitted_scores(recency)
+
+    def test_it_says_the_settings_that_are_not_the_defaults(self):
+        assert repr(BPR()) == "BPR(dim=64), not fitted"
+        assert repr(BPR(8, recency=0, sampler="hard")) == (
+            "BPR(dim=8, sampler='hard', recency=0), not fitted"
+        )
+
+    def test_without_recency_those_who_are_folded_in_are_served_about_like_training_users(self):
+        model = self.make().fit(long_tailed())
+        users = np.arange(model.matrix.n_users)
+        pairs = zip(model.score(users), model.fold_in(long_tailed()).score(users), strict=True)
+        assert np.mean([np.corrcoef(*pair)[0, 1] for pair in pairs]) > 0.9
 
     def test_one_item(self):
         with pytest.raises(ValueError, match="no negative"):

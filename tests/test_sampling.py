@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from bpr_helpers.matrix import InteractionMatrix
-from bpr_helpers.sampling import USUAL_NEGATIVES, ByPopularity, SeenBits, UnseenItems, Weighted, make_sampler
+from bpr_helpers.sampling import (
+    SAMPLERS,
+    USUAL_NEGATIVES,
+    ByPopularity,
+    SeenBits,
+    UnseenItems,
+    Weighted,
+    drawn_shares,
+    make_sampler,
+)
 
 
 def matrix_of(seen: list[set[int]], n_items: int) -> InteractionMatrix:
@@ -43,7 +52,7 @@ def test_unseen_items_are_those_a_set_difference_leaves(case: tuple[list[set[int
 
 def drawn(name: str, user: int, n: int = 60_000, **options: float) -> np.ndarray:
     """How often each item was drawn for a user, by an own sampler of one candidate."""
-    sampler = make_sampler(name, matrix_of(SEEN, N_ITEMS), n_negatives=1, **options)
+    sampler = SAMPLERS[name](matrix_of(SEEN, N_ITEMS), 1, **options)
     draws = sampler.draw(np.full((1, n), user), np.random.default_rng(1))
     return np.bincount(draws.ravel(), minlength=N_ITEMS)
 
@@ -63,9 +72,8 @@ def test_popularity_draws_in_proportion_to_the_power_of_popularity(
 ) -> None:
     monkeypatch.setattr(ByPopularity, "TRIES", tries)
     counts = drawn("popularity", 1, n=4_000 if tries < 2 else 60_000, alpha=alpha)
-    mass = (
-        np.array([3.0, 3, 2, 2, 2, 2, 0]) ** alpha
-    )  # users who have each item, the user of everything included
+    # Users who have each item, the user of everything included.
+    mass = np.array([3.0, 3, 2, 2, 2, 2, 0]) ** alpha
     mass[1] = 0
     possible = mass > 0
     assert not counts[~possible].any()
@@ -163,3 +171,18 @@ def test_folded_seen_bits_never_let_a_positive_pass_and_seldom_hide_a_negative()
     seen = matrix.csr.toarray() > 0
     assert not unseen[seen].any()
     assert 0 < 1 - unseen[~seen].mean() < 1 / SeenBits.BITS_PER_INTERACTION
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_drawn_shares_are_those_of_unseen_items_and_rise_with_the_score_where_they_should(name: str) -> None:
+    matrix = matrix_of(SEEN, N_ITEMS)
+    users = np.random.default_rng(0).integers(len(SEEN), size=(50, 3))
+    sampler = make_sampler(name, matrix, n_negatives=6, temperature=1.0)
+    by_code = lambda owners, items: items + 0 * owners  # noqa: E731
+    items, shares = drawn_shares(sampler, matrix, users, by_code, np.random.default_rng(1))
+    assert items.shape == shares.shape == (150, 6)
+    seen = np.array([[i in SEEN[u] for i in row] for u, row in zip(users.ravel(), items, strict=True)])
+    assert shares[seen].sum() == 0
+    assert np.allclose(shares.sum(1)[~seen.all(1)], 1)
+    mean_code = (items * shares).sum(1)[~seen.all(1)].mean() - items[~seen].mean()
+    assert (mean_code > 0.5) == (name in ("hard", "weighted"))

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bpr_helpers import BPR
-from bpr_helpers.settings import BPRSettings, faults, nearest
+from bpr_helpers.settings import BPRSettings, differing, faults, nearest
 
 WHOLE = st.builds(lambda kind, n: kind(n), st.sampled_from([np.int8, np.int32, np.int64]), st.integers(1, 99))
 PART = st.builds(lambda kind, x: kind(x), st.sampled_from([np.float32, np.float64]), st.floats(0.125, 0.5))
@@ -41,3 +41,11 @@ def test_all_faults_are_told_in_the_order_given() -> None:
     assert found["sampler"].endswith("not 'unifrom' (did you mean uniform?)")
     assert nearest("epoch", ["epochs", "dim"]) == " (did you mean epochs?)"
     assert nearest("zzz", ["epochs", "dim"]) == ""
+
+
+def test_a_configuration_is_named_by_what_differs() -> None:
+    usual = BPRSettings().model_dump()
+    row = {"trial": "1a", "n_negatives": np.int64(8), "sampler": "hard", "dim": np.int64(64), "seed": 3}
+    assert differing(row, {n: v for n, v in usual.items() if n != "seed"}) == "sampler hard, n_negatives 8"
+    assert differing(row, usual) == "sampler hard, n_negatives 8, seed 3"
+    assert differing(usual, usual) == "default"

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bpr_helpers.significance import compare, compare_all, holm, mean_interval
+from bpr_helpers.significance import (
+    compare,
+    compare_all,
+    holm,
+    in_words,
+    mean_interval,
+    place_intervals,
+    seed_luck,
+    standing,
+)
 
 
 def table_of(values, metric="ndcg@10") -> pd.DataFrame:
@@ -120,3 +129,48 @@ def test_users_of_another_type_are_the_same_users():
     a, b = table_of([0.5, 0.1, 0.2]), table_of([0.2, 0.3, 0.3])
     as_text = b.set_axis(pd.Index(["0", "1", "2"], name="user_id"))
     assert compare(a, as_text) == compare(a, b)
+
+
+def test_places_are_sure_where_every_user_agrees_and_open_where_users_do_not():
+    rng = np.random.default_rng(0)
+    base = rng.random(60)
+    tables = {"low": base, "high": base + 2, "one": base + 1, "other": base + 1 + rng.normal(0, 0.5, 60)}
+    found = place_intervals({name: table_of(values) for name, values in tables.items()}, n_resamples=400)
+    assert found.loc["low"].tolist()[1:] == [4, 4, 4] and found.loc["high"].tolist()[1:] == [1, 1, 1]
+    assert found.loc[["one", "other"], ["low", "high"]].to_numpy().tolist() == [[2, 3], [2, 3]]
+    assert found["mean"].tolist() == pytest.approx([values.mean() for values in tables.values()])
+    assert sorted(found["place"]) == [1, 2, 3, 4]
+
+
+def test_equal_models_share_the_middle_place():
+    table = table_of(np.random.default_rng(0).random(20))
+    assert place_intervals({"a": table, "b": table})["place"].tolist() == [1.5, 1.5]
+
+
+def test_a_table_of_comparisons_in_words():
+    base = np.random.default_rng(0).random(100)
+    models = {"a": table_of(base - 0.1), "b": table_of(base), "c": table_of(base), "d": table_of(base + 0.1)}
+    found = compare_all(models, against="b", n_resamples=999)
+    told = in_words(found)
+    assert told.index.tolist() == ["a minus b", "c minus b", "d minus b"]
+    assert told["mean difference"].tolist() == [-0.1, 0.0, 0.1]
+    assert standing(found) == "behind b: a; not to be told from it: c; ahead of it: d"
+
+
+def test_the_luck_of_seeds_is_found_whatever_they_are_and_one_accident_does_not_move_it():
+    rng = np.random.default_rng(0)
+    quality, of_a_seed = rng.normal(0, 1, (3000, 1)), rng.normal(0, 1, 4)
+    for n_seeds in (2, 3, 4):
+        scores = pd.DataFrame(quality + of_a_seed[:n_seeds] + rng.normal(0, 0.05, (3000, n_seeds)))
+        assert seed_luck(scores) == pytest.approx(0.05, rel=0.05)  # the plain median of two is a third less
+        scores.iloc[0, 0] += 100
+        assert seed_luck(scores) == pytest.approx(0.05, rel=0.05)
+        scores.iloc[1:1000, 0] = np.nan  # trials that failed
+        assert seed_luck(scores) == pytest.approx(0.05, rel=0.06)
+
+
+def test_luck_does_not_show_in_one_seed():
+    with pytest.raises(ValueError, match="3 configurations with 1 seeds: luck shows from two"):
+        seed_luck(pd.DataFrame([[0.1], [0.2], [0.3]]))
+    with pytest.raises(ValueError, match="0 configurations with 2 seeds"):
+        seed_luck(pd.DataFrame([[0.1, np.nan]]))

@@ -9,12 +9,17 @@ from hypothesis import strategies as st
 
 from bpr_helpers.splitting import (
     Split,
+    report_in_words,
+    sample_to_split,
     split_global_time,
     split_leave_last,
     split_per_user,
     split_random,
     split_report,
+    split_users,
+    tied_boundary,
 )
+from bpr_helpers.synthetic import synthetic_interactions
 
 # few times, so that ties are everywhere; distinct pairs, as the loader leaves them
 ROWS = st.dictionaries(
@@ -350,3 +355,108 @@ def test_times_as_text_or_with_a_zone_split_as_times_do() -> None:
     moments = pd.to_datetime(rows["timestamp"], unit="D", utc=True)
     for column in (moments, moments.astype(object), moments.dt.strftime("%Y-%m-%d")):
         assert split_per_user(rows.assign(timestamp=column)).test.index.equals(expected.index)
+
+
+@unhurried
+@given(ROWS, PERCENT, st.integers(0, 3), st.data())
+def test_users_are_in_train_or_tested_with_their_past_folded_in(rows, percent, seed, data) -> None:
+    whole = frame(rows)
+    n_rows = whole.groupby("user_id").size()
+    testable = int((n_rows > 1).sum())
+    if testable < 2:
+        with pytest.raises(ValueError, match=f"{testable} users have two rows or more: choose fewer"):
+            split_users(whole, n_test_users=2)
+        return
+    n = data.draw(st.integers(1, testable - 1))
+    split = split_users(whole, n_test_users=n, history_fraction=percent / 100, seed=seed)
+    assert split.valid.empty and split.counts["test_users"] == n
+    every = pd.concat([split.train, split.history, split.test])
+    assert sorted(every.index) == list(whole.index)
+    tested = set(split.test["user_id"])
+    assert tested == set(split.history["user_id"]) and len(tested) == n
+    assert not tested & set(split.train["user_id"])
+    for user in tested:
+        early, late = (part[part["user_id"] == user]["timestamp"] for part in (split.history, split.test))
+        assert early.max() <= late.min()
+        total = len(early) + len(late)
+        assert len(late) == min(max(1, whole_ceil(100 - percent, total)), total - 1)
+    shuffled = split_users(
+        whole.sample(frac=1, random_state=data.draw(st.integers(0, 9))),
+        n_test_users=n,
+        history_fraction=percent / 100,
+        seed=seed,
+    )
+    assert set(shuffled.test.index) == set(split.test.index)
+    report = split_report(split)
+    assert report.index.tolist() == ["train", "valid", "history", "test"]
+    assert report.loc["test", "unknown_user_rows"] == len(split.test)
+
+
+def test_another_seed_tests_other_users_and_text_ids_the_same() -> None:
+    rows = frame([(user, item, item) for user in range(40) for item in range(5)])
+    drawn = [set(split_users(rows, n_test_users=10, seed=s).test["user_id"]) for s in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    small = split_users(rows.astype({"user_id": "int32"}), n_test_users=10)
+    assert set(small.test["user_id"]) == drawn[0]
+
+
+@pytest.mark.parametrize("wrong", [{"n_test_users": 0}, {"n_test_users": 1, "history_fraction": 0}])
+def test_users_that_cannot_be_split_get_a_sentence(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=f"{list(wrong)[-1]} is 0: give a"):
+        split_users(frame([(user, item, item) for user in range(4) for item in range(3)]), **wrong)
+
+
+def test_a_report_in_words_has_every_fact_and_a_dash_without_times() -> None:
+    rows = synthetic_interactions(30, 40, 1200)
+    report = split_report(split_per_user(rows, valid_fraction=0.1))
+    words = report_in_words(report)
+    assert words.columns.tolist() == ["train", "valid", "test"] and len(words) == report.shape[1]
+    assert words["train"].iloc[0] == f"{report.loc['train', 'rows']:,.0f}"
+    later = report.loc["test", "later_in_train"]
+    assert words.loc["share of training that is later", "test"] == f"{later:.0%}"
+    without = report_in_words(split_report(split_random(rows.drop(columns="timestamp"))))
+    assert without["test"].tolist().count("-") == 2
+
+
+def test_a_tied_boundary_is_shown_from_both_sides() -> None:
+    free, tied = user_with([1, 2, 3, 4], "al"), user_with([1, 2, 2, 2, 2, 3], "bo")
+    both = pd.concat([free, tied], ignore_index=True)
+    shown = tied_boundary(split_per_user(both, test_fraction=0.5, ties="row"), n=2)
+    assert shown["user_id"].unique().tolist() == ["bo"]
+    assert shown["part"].tolist() == ["before", "before", "test", "test"]
+    assert shown["item_id"].tolist() == [1, 2, 3, 4] and set(shown["timestamp"]) == {2}
+    assert tied_boundary(split_per_user(free, test_fraction=0.5)).empty
+
+
+class TestSampleToSplit:
+    def test_few_interactions_stay_as_they_are(self) -> None:
+        rows = synthetic_interactions(40, 50, 900)
+        sample, told = sample_to_split(rows)
+        assert sample.equals(rows)
+        assert told.startswith("All of the data: 40 users with 50 items, 900 interactions from ")
+        assert told.endswith(f" to {rows['timestamp'].max():%B %Y}.")
+
+    def test_many_are_sampled_alike_for_any_order_of_the_rows(self) -> None:
+        rows = synthetic_interactions(60, 80, 2400)
+        sample, told = sample_to_split(rows, n_users=30, n_items=40)
+        assert sample["user_id"].nunique() == 30 and sample["item_id"].nunique() == 40
+        assert "30 users (of 60) with 40 items (of 80)" in told
+        again, _ = sample_to_split(rows.sample(frac=1, random_state=0), n_users=30, n_items=40)
+        assert set(again["user_id"]) == set(sample["user_id"])
+
+    @pytest.mark.parametrize(
+        ("change", "lacking"),
+        [
+            (lambda rows: rows.drop(columns="timestamp"), "no times"),
+            (lambda rows: rows.assign(timestamp=7), "too few different times"),
+            (lambda rows: rows[rows["user_id"] < 5], "fewer than 20 users or 30 items"),
+            (lambda rows: rows.groupby("user_id").head(2), "fewer than 20 users"),
+        ],
+    )
+    def test_what_cannot_show_a_split_gives_way_to_made_up_data(self, change, lacking) -> None:
+        sample, told = sample_to_split(change(synthetic_interactions(40, 50, 900)))
+        assert lacking in told and "made-up" in told
+        assert sample.duplicated(["user_id", "timestamp"]).any()  # they have ties to look at
+        at_one_moment = split_global_time(sample, valid_fraction=0.1)
+        assert set(at_one_moment.train["user_id"]) & set(at_one_moment.test["user_id"])
+        assert len(at_one_moment.valid)

@@ -82,18 +82,22 @@ def test_keras_optimizers_train(interactions: pd.DataFrame, optimizer: object) -
 
 
 def test_averaging_is_the_running_average_over_epochs(interactions: pd.DataFrame) -> None:
-    last = [BPR(**SMALL, averaging=0, epochs=epochs).fit(interactions).user_vectors for epochs in (1, 2, 3)]
-    averaged = BPR(**SMALL, averaging=0.5, epochs=3).fit(interactions).user_vectors
+    plain = SMALL | {"recency": 0.0}
+    last = [BPR(**plain, averaging=0, epochs=epochs).fit(interactions).user_vectors for epochs in (1, 2, 3)]
+    averaged = BPR(**plain, averaging=0.5, epochs=3).fit(interactions).user_vectors
     assert averaged == pytest.approx(last[0] / 4 + last[1] / 4 + last[2] / 2, abs=1e-6)
 
 
 def test_patience_stops_and_keeps_the_best_epoch(interactions: pd.DataFrame) -> None:
     train, valid = interactions.iloc[::2], interactions.iloc[1::2]
-    bpr = BPR(**SMALL, epochs=200, patience=3).fit(train, valid=valid)
+    bpr = BPR(**SMALL, epochs=200, patience=3, recency=0.0).fit(train, valid=valid)
     assert bpr.best_epoch == bpr.history["valid_ndcg@10"].idxmax() + 1
     assert len(bpr.history) == bpr.best_epoch + 3 < 200
-    until_best = BPR(**SMALL, epochs=bpr.best_epoch).fit(train)
+    until_best = BPR(**SMALL, epochs=bpr.best_epoch, recency=0.0).fit(train)
     assert bits_of(bpr) == bits_of(until_best)  # validation changes no draw
+    lately = BPR(**SMALL, epochs=200, patience=3, recency=5.0).fit(train, valid=valid)
+    assert lately.history.equals(bpr.history) and lately.best_epoch == len(lately.history)
+    assert bits_of(lately) == bits_of(BPR(**SMALL, epochs=lately.best_epoch, recency=5.0).fit(train))
 
 
 def test_a_diverging_training_names_the_epoch_and_the_parameter(interactions: pd.DataFrame) -> None:
@@ -116,6 +120,7 @@ def test_many_shapes_in_one_process_are_no_reason_to_warn() -> None:
 FIT = """
 import os, signal, sys
 import numpy as np
+import bpr_helpers.bpr
 from bpr_helpers.bpr import BPR
 from bpr_helpers.synthetic import synthetic_interactions
 from bpr_helpers.training import Progress
@@ -131,6 +136,8 @@ def dying_save(self, *args):
     if len(self.history) == die_in and moment == "after":
         os.kill(os.getpid(), signal.SIGKILL)
 Progress.save = dying_save
+if moment == "in phase two":
+    bpr_helpers.bpr.solve_users = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
 interactions = synthetic_interactions(60, 40, 900, seed=3)
 bpr = BPR(dim=8, batch_size=64, epochs=4).fit(interactions, checkpoint=path)
 bits = bpr.user_vectors.tobytes() + bpr.item_vectors.tobytes() + bpr.item_biases.tobytes()
@@ -143,7 +150,7 @@ def fit_in_a_process(path: Path, die_in: int = 0, moment: str = "never") -> subp
     return subprocess.run(command, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("moment", ["before", "while", "after"])
+@pytest.mark.parametrize("moment", ["before", "while", "after", "in phase two"])
 def test_killed_and_started_again_gives_the_bits_of_an_undisturbed_fit(
     interactions: pd.DataFrame, tmp_path: Path, moment: str
 ) -> None:
@@ -222,7 +229,7 @@ def test_every_optimizer_goes_on_from_a_checkpoint(
 
 def test_the_callback_sees_every_epoch_and_what_would_be_kept(interactions: pd.DataFrame) -> None:
     seen: list[tuple] = []
-    bpr = BPR(**SMALL, epochs=3).fit(interactions, callback=lambda *told: seen.append(told))
+    bpr = BPR(**SMALL, epochs=3, recency=0.0).fit(interactions, callback=lambda *told: seen.append(told))
     assert [(epoch, row["epoch"]) for epoch, _, row in seen] == [(1, 1), (2, 2), (3, 3)]
     last = seen[-1][1]
     assert np.array_equal(last.users, bpr.user_vectors) and np.array_equal(last.biases, bpr.item_biases)

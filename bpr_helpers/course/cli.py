@@ -14,7 +14,7 @@ from bpr_helpers.course import runs
 from bpr_helpers.course.parameters import NOTEBOOKS, faults, fields, from_text, idle
 from bpr_helpers.course.paths import read_yaml, resolve
 from bpr_helpers.course.run_folder import RunFolder, read_json
-from bpr_helpers.course.series import KCORE
+from bpr_helpers.course.series import KCORE, RUN_ORDER, STAGES
 from bpr_helpers.course.sweep_plan import read_sweep
 from bpr_helpers.data import check_columns
 from bpr_helpers.movielens import MOVIELENS
@@ -35,6 +35,7 @@ def main() -> None:
 @click.option("--run-dir", metavar="FOLDER", help="Where the run is kept (runs/default).")
 @click.option("--only", multiple=True, metavar="NOTEBOOK", help="Run this notebook alone, such as 03.")
 @click.option("--from", "first", metavar="NOTEBOOK", help="Run this notebook and the later ones.")
+@click.option("--all", "every", is_flag=True, help="Run every notebook, not only the stages 01 to 04.")
 @click.option("--force", is_flag=True, help="Run also what is unchanged.")
 @click.option("--wait", is_flag=True, help="Wait for another run in the same folder.")
 @click.option("--no-lessons", is_flag=True, help='Leave out the cells tagged "lesson", as sweeps do.')
@@ -45,18 +46,19 @@ def run_command(
     run_dir: str | None,
     only: tuple[str, ...],
     first: str | None,
+    every: bool,
     force: bool,
     wait: bool,
     no_lessons: bool,
     notebooks: str | None,
 ) -> None:
-    """Run the notebooks in order, each with the parameters that it declares.
+    """Run the stages 01 to 04 in order, each notebook with the parameters that it declares.
 
     The same parameters again run nothing, others run from the first notebook that they touch. Exit codes:
     0 done, 1 a notebook failed, 2 refused before anything was executed, 130 interrupted.
     """
     values, found = _collect(pairs, files, run_dir)
-    stages, unknown = _stages(only, first)
+    stages, unknown = _stages(only, first, every)
     found += [*unknown, *faults(values).values(), *_no_notebooks(notebooks)]
     if not found:
         found = [*idle(values).values(), *_left_out(values, stages), *_missing_files(values, stages)]
@@ -186,19 +188,20 @@ def _collect(
     return values, found
 
 
-def _stages(only: tuple[str, ...], first: str | None) -> tuple[list[str], list[str]]:
+def _stages(only: tuple[str, ...], first: str | None, every: bool) -> tuple[list[str], list[str]]:
     """Find the notebooks to run by the beginnings of their names."""
-    if only and first is not None:
-        return [], ["--only and --from exclude each other"]
+    if only and (first is not None or every):
+        return [], [f"--only and {'--all' if every else '--from'} exclude each other"]
     words = only if first is None else (first,)
     found = {word: [name for name in NOTEBOOKS if word and name.startswith(word)] for word in words}
     unknown = [_no_such_notebook(word, names) for word, names in found.items() if len(names) != 1]
-    names = list(NOTEBOOKS)
+    usual = RUN_ORDER if every else STAGES
     if unknown or not found:
-        return ([] if unknown else names), unknown
-    if first is not None:
-        return names[names.index(found[first][0]) :], []
-    return [name for name in names if [name] in found.values()], []
+        return ([] if unknown else list(usual)), unknown
+    if first is None:
+        return [name for name in RUN_ORDER if [name] in found.values()], []
+    begin = found[first][0]
+    return [name for name in usual if name >= begin] or [begin], []
 
 
 def _no_such_notebook(word: str, fitting: list[str]) -> str:
@@ -232,7 +235,7 @@ def _missing_files(values: dict[str, Any], stages: list[str]) -> list[str]:
 
     named = {*MOVIELENS, "synthetic", ""}
     own = {name: values.get(name, "") for name in ("source", "items_source")}
-    own = {name: path for name, path in own.items() if stages[0] == KCORE and path not in named}
+    own = {name: path for name, path in own.items() if KCORE in stages and path not in named}
     found = [
         f"{name} {path!r} is no file in {Path.cwd()}{nearest(path.lower(), named)}"
         for name, path in own.items()

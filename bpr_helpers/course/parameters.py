@@ -10,7 +10,7 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from bpr_helpers import settings
-from bpr_helpers.course.series import EVALUATION, KCORE, MODEL, SPLIT, TUNING
+from bpr_helpers.course.series import BETTER, EVALUATION, KCORE, MODEL, SPLIT, START, TUNING
 from bpr_helpers.settings import BPRSettings, Checked, builtin_type, nearest
 
 
@@ -54,10 +54,13 @@ class SplitParameters(Parameters):
 class BPRParameters(BPRSettings, Parameters):
     """The model and its training."""
 
+    choose: bool = Field(True, description="choose what is not set, from short lists, on the validation part")
+
 
 class EvaluationParameters(Parameters):
     """How the ranking is judged."""
 
+    choose: bool = Field(True, description="choose what is not set, from short lists, on the validation part")
     k: int = Field(10, ge=1, description="cut-off of the ranking")
     candidates: Literal["all", "uniform", "popularity"] = Field("all", description="items that are ranked")
     n_candidates: int = Field(100, ge=1, description="candidates per test item (uniform, popularity)")
@@ -70,12 +73,21 @@ class TuningParameters(Parameters):
     run_sweep: bool = Field(False, description="run the sweep instead of reading its tracked table")
 
 
+class IngredientParameters(Parameters):
+    """How thoroughly the model's ingredients are compared."""
+
+    n_seeds: int = Field(3, ge=2, description="fits of each variant, each with a seed of its own")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
+
+
 NOTEBOOKS: dict[str, type[Parameters]] = {
+    START: Parameters,
     KCORE: KCoreParameters,
     SPLIT: SplitParameters,
     MODEL: BPRParameters,
     EVALUATION: EvaluationParameters,
     TUNING: TuningParameters,
+    BETTER: IngredientParameters,
 }
 
 # A parameter that only acts together with some values of another one.
@@ -86,7 +98,6 @@ ACTS_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "n_test": ("split", ("leave_last",)),
     "n_valid": ("split", ("leave_last",)),
     "ties": ("split", ("per_user", "leave_last")),
-    "alpha": ("sampler", ("popularity",)),
     "temperature": ("sampler", ("weighted",)),
     "n_candidates": ("candidates", ("uniform", "popularity")),
 }
@@ -174,11 +185,12 @@ def idle(values: Mapping[str, Any]) -> dict[str, str]:
         name -> clause
     """
     now = {name: field.default for name, field in fields().items()} | _plain(values)
+    acts_always = {"temperature"} if now["recency"] > 0 else set()  # phase two has it with any sampler
     return {
         name: f"{name} has no effect with {other}={now[other]!r}: leave it out or set {other} to "
         + " or ".join(map(repr, acting))
         for name, (other, acting) in ACTS_WITH.items()
-        if name in values and now[other] not in acting
+        if name in values and now[other] not in acting and name not in acts_always
     }
 
 

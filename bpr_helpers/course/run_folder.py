@@ -34,7 +34,7 @@ from filelock import FileLock
 from bpr_helpers.bpr import BPR
 from bpr_helpers.course.parameters import defaults
 from bpr_helpers.course.paths import repository_root, resolve
-from bpr_helpers.course.series import BUILD, READS
+from bpr_helpers.course.series import BUILD, READS, describe
 from bpr_helpers.files import memory
 from bpr_helpers.movielens import MOVIELENS
 
@@ -107,8 +107,8 @@ class Stage(Mapping[str, Any]):
         return len(self.outputs)
 
     def __str__(self) -> str:
-        values = ", ".join(f"{name}={value!r}" for name, value in self.manifest["parameters"].items())
-        return f"{self.folder.name}: {values}"
+        given = defaults(self.folder.name) | self.manifest["parameters"]  # an earlier version had fewer
+        return f"{self.folder.name}: {describe(self.folder.name, given, self)}"
 
     @property
     def fingerprint(self) -> str:
@@ -178,7 +178,7 @@ class RunFolder:
         return found
 
     def obtain(self, stage: str) -> Stage:
-        """Read a stage, or build it with the defaults where it is missing, and print its parameters.
+        """Read a stage, or build it with the defaults where it is missing, and print how it was made.
 
         The printed line is the same in both cases. That something is built is said like a progress bar is
         shown: to people, and not when TQDM_DISABLE is set.
@@ -210,8 +210,11 @@ class RunFolder:
             The folder cannot be written; what was there before is untouched.
         TypeError
             An output is neither a DataFrame nor a BPR.
+        ValueError
+            A stage that this one was made from was made anew since it was read.
         """
         with self._writing(stage):
+            self._refuse_outdated(stage)
             for leftover in self.path.glob(".writing-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
             new = Path(tempfile.mkdtemp(prefix=".writing-", dir=self.path))
@@ -224,6 +227,14 @@ class RunFolder:
                 shutil.rmtree(new, ignore_errors=True)
         self._started = time.monotonic()
         return self.read(stage)
+
+    def _refuse_outdated(self, stage: str) -> None:
+        for name, seen in self._read.items():
+            if name in READS[stage] and (not self.has(name) or Stage(self.path / name).fingerprint != seen):
+                raise ValueError(
+                    f"{name} was made anew while {stage} was open, which still holds the old one: restart "
+                    f"{stage} and run all of it, and it reads what is there now."
+                )
 
     def _fill(
         self, folder: Path, stage: str, outputs: Mapping[str, Any], parameters: Mapping[str, Any]
@@ -276,26 +287,27 @@ class RunFolder:
         self._started = started
         self.write(stage, outputs, values)
 
-    def as_written(self, notebook: str, values: Mapping[str, Any] | None = None) -> bool:
-        """Tell whether a notebook's text, which was written with the defaults, speaks of this run.
+    def changed(self, notebook: str, values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """List how this run differs from the one that a notebook's text was written about.
 
         Parameters
         ----------
         notebook : name of the notebook
-        values : its parameters; None to ask only for the stages that it reads, which were written before
+        values : its parameters
 
         Returns
         -------
-        bool
-            whether these and the parameters of those stages are the defaults; run_dir is no difference
+        dict
+            name -> (default, value), of these and of the parameters of the stages that the notebook reads,
+            which were written before; run_dir is no difference
         """
         made = {stage: Stage(self.path / stage).manifest["parameters"] for stage in READS[notebook]}
-        given = made if values is None else made | {notebook: values}
-        return all(
-            name == "run_dir" or value == defaults(book).get(name)
-            for book, chosen in given.items()
+        return {
+            name: (defaults(book).get(name), value)
+            for book, chosen in (made | {notebook: values}).items()
             for name, value in chosen.items()
-        )
+            if name != "run_dir" and value != defaults(book).get(name)
+        }
 
 
 def fingerprint(path: Path) -> str:

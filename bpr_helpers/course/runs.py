@@ -25,10 +25,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bpr_helpers.course.parameters import NOTEBOOKS, per_notebook
+from bpr_helpers.course.parameters import defaults, per_notebook
 from bpr_helpers.course.paths import repository_root, resolve
 from bpr_helpers.course.run_folder import RunFolder
-from bpr_helpers.course.series import EVALUATION, MODEL, STAGES
+from bpr_helpers.course.series import EVALUATION, KCORE, MODEL, STAGES
 from bpr_helpers.files import replacing
 
 
@@ -42,7 +42,7 @@ class FailedError(Exception):
 
 def run(
     values: Mapping[str, Any],
-    stages: Sequence[str] = tuple(NOTEBOOKS),
+    stages: Sequence[str] = STAGES,
     *,
     force: bool = False,
     wait: bool = False,
@@ -63,7 +63,8 @@ def run(
     stages : the notebooks to run, in order
     force : execute also what is unchanged
     wait : wait for another run in the same folder instead of refusing
-    lessons : execute also the cells tagged "lesson", which teach and of which no other cell needs anything
+    lessons : execute also the cells tagged "lesson", which teach and of which no other cell needs anything.
+        Cells tagged "movielens", whose sentences are true of ml-100k alone, are left out with other data
     notebooks : folder of the notebooks; None for the course's own
     environment : variables for the kernels alone, such as numbers of threads, beside those of this process,
         which stay as they are
@@ -90,7 +91,7 @@ def run(
             if not force and is_current(folder, stage, given[stage], source, lessons=lessons):
                 result = "unchanged, not run again"
             else:
-                notebook = _notebook(source / f"{stage}.ipynb", lessons)
+                notebook = _notebook(source / f"{stage}.ipynb", _unused(folder, given[stage], lessons))
                 bar = "" if quiet or not sys.stderr.isatty() else title
                 seconds = _execute(folder, stage, given[stage], notebook, environment or {}, bar)
                 executed.append(stage)
@@ -109,12 +110,12 @@ def is_current(
     and its stage's outputs are as they were written and made from what its inputs are now. A notebook without
     a stage, which nothing is made from, must have seen the stages as they are now.
     """
-    executed = executed_notebook(folder, stage)
+    executed, unused = executed_notebook(folder, stage), _unused(folder, values, lessons)
     try:
         if executed.is_symlink() or not executed.is_file():
             return False
         metadata = json.loads(executed.read_text("utf-8"))["metadata"]
-        same = metadata["bpr"]["cells"] == _cells(_notebook(notebooks / f"{stage}.ipynb", lessons))
+        same = metadata["bpr"]["cells"] == _cells(_notebook(notebooks / f"{stage}.ipynb", unused))
         if not same or not _equal(metadata["papermill"]["parameters"], values):
             return False
         if stage not in STAGES:
@@ -287,13 +288,23 @@ def _running_cell(notebook: Path) -> str:
     return f"cell [{len(started)}]"
 
 
-def _notebook(path: Path, lessons: bool) -> Any:
-    """Read a notebook, with or without the cells that only teach."""
+def _unused(folder: RunFolder, values: Mapping[str, Any], lessons: bool) -> set[str]:
+    """Give the tags of cells that a run leaves out: sentences about MovieLens where the data are others."""
+    usual = defaults(KCORE)["source"]
+    try:
+        made_with = folder.read(KCORE).manifest["parameters"] if folder.has(KCORE) else {}
+    except (OSError, ValueError):
+        made_with = {}
+    source = values.get("source", made_with.get("source", usual))
+    return {*(() if lessons else ("lesson",)), *(() if source == usual else ("movielens",))}
+
+
+def _notebook(path: Path, unused: set[str]) -> Any:
+    """Read a notebook without the cells that have one of these tags."""
     import nbformat
 
     notebook = nbformat.read(path, as_version=4)
-    if not lessons:
-        notebook.cells = [cell for cell in notebook.cells if "lesson" not in cell.metadata.get("tags", [])]
+    notebook.cells = [cell for cell in notebook.cells if not unused & {*cell.metadata.get("tags", [])}]
     return notebook
 
 

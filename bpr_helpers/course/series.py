@@ -14,26 +14,32 @@ import numpy as np
 import pandas as pd
 
 from bpr_helpers.bpr import BPR
+from bpr_helpers.choosing import choose
 from bpr_helpers.course.paths import resolve
 from bpr_helpers.data import drop_unknown_titles, load_interactions, load_items
 from bpr_helpers.evaluation import evaluate
 from bpr_helpers.matrix import meet, same_kind
 from bpr_helpers.movielens import MOVIELENS
+from bpr_helpers.parallel import Progress, silently
 from bpr_helpers.pruning import k_core
+from bpr_helpers.settings import BPRSettings
 from bpr_helpers.splitting import Split, split_global_time, split_leave_last, split_per_user, split_random
 
-KCORE, SPLIT, MODEL = "01_kcore_pruning", "02_chronological_split", "03_bpr_model"
-EVALUATION, TUNING = "04_evaluation", "06_tuning"
+START, KCORE, SPLIT = "00_start_here", "01_kcore_pruning", "02_chronological_split"
+MODEL, EVALUATION, TUNING, BETTER = "03_bpr_model", "04_evaluation", "06_tuning", "07_better_bpr"
 
 # The stages that each notebook reads; of a notebook that writes one, those that its stage is made from.
 READS: dict[str, tuple[str, ...]] = {
+    START: (KCORE,),
     KCORE: (),
     SPLIT: (KCORE,),
     MODEL: (KCORE, SPLIT),
     EVALUATION: (KCORE, SPLIT, MODEL),
     TUNING: (KCORE, SPLIT),
+    BETTER: (KCORE, SPLIT),
 }
 STAGES = (KCORE, SPLIT, MODEL, EVALUATION)
+RUN_ORDER = (*STAGES, *(name for name in READS if name not in STAGES))
 
 Stages = Mapping[str, Mapping[str, Any]]  # name of a stage -> its outputs by name
 
@@ -147,7 +153,6 @@ def _protocol(interactions: pd.DataFrame, values: Mapping[str, Any]) -> str:
 
 def _split_by(name: str, interactions: pd.DataFrame, values: Mapping[str, Any]) -> Split:
     fractions = {part: values[part] for part in ("test_fraction", "valid_fraction")}
-    counts = {part: values[part] for part in ("n_test", "n_valid")}
     ties = {"ties": values["ties"], "seed": values["split_seed"]}
     if name == "random":
         return split_random(interactions, **fractions, seed=values["split_seed"])
@@ -158,6 +163,7 @@ def _split_by(name: str, interactions: pd.DataFrame, values: Mapping[str, Any]) 
         train, valid, test = (p.drop(columns="timestamp") for p in (split.train, split.valid, split.test))
         return Split(train, valid, test, split.counts)
     if name == "leave_last":
+        counts = {part: values[part] for part in ("n_test", "n_valid")}
         return split_leave_last(interactions, **counts, **ties)
     return split_per_user(interactions, **fractions, **ties)
 
@@ -177,41 +183,150 @@ def _remedy(values: Mapping[str, Any]) -> str:
     return "every user has only one interaction; keep users with more in notebook 1 (user_k=2)"
 
 
-def fit_bpr(train: pd.DataFrame, valid: pd.DataFrame, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Choose the number of epochs on the validation part, then fit once more on both parts.
-
-    Where the interactions have no order of time, `recency` is off, and a printed sentence says so.
+def few_users(train: pd.DataFrame, valid: pd.DataFrame, n: int = 1000) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keep at most n users of both parts, for experiments that are to stay quick.
 
     Parameters
     ----------
-    train, valid : DataFrames of interactions; an empty valid fits once, for exactly `epochs` epochs
+    train, valid : DataFrames of interactions; for an empty valid, the end of train stands in
+    n : int, how many users of train to keep, drawn at random where there are more
+    """
+    if valid.empty:
+        a_tenth = {"split": "per_user", "test_fraction": 0.1, "valid_fraction": 0.0}
+        stand_in = split_interactions(train, a_tenth | {"ties": "shuffle", "split_seed": 0})
+        train, valid = stand_in.train, stand_in.test
+    users = pd.Series(train["user_id"].unique())
+    some = users.sample(min(n, len(users)), random_state=0)
+    return train[train["user_id"].isin(some)], valid[valid["user_id"].isin(some)]
+
+
+def fit_bpr(
+    train: pd.DataFrame, valid: pd.DataFrame, values: Mapping[str, Any], progress: Progress = silently
+) -> dict[str, Any]:
+    """Choose the number of epochs, and more, on the validation part, then fit once more on both parts.
+
+    With `choose`, L2 strengths and recency are chosen from a short list where they have their defaults; what
+    was set is kept. Where the interactions have no order of time, `recency` is off, and a printed sentence
+    says so.
+
+    Parameters
+    ----------
+    train, valid : DataFrames of interactions; an empty valid fits once, as the values say
     values : the third notebook's parameters
+    progress : what shows the fit at work, such as `lesson.progress`
 
     Returns
     -------
     dict
-        model: BPR fitted on train and valid; history: DataFrame of the first fit, on train alone;
-        valid_per_user: DataFrame, the first fit's metrics on valid per user (empty without a valid part)
+        model: BPR fitted on train and valid; history: DataFrame of the fit on train alone that was chosen;
+        valid_per_user: DataFrame, that fit's metrics on valid per user; choice: DataFrame, what was tried
+        (both empty without a valid part)
 
     Raises
     ------
     ValueError
         There is patience and no validation part.
     """
-    settings = {name: value for name, value in values.items() if name != "run_dir"}
+    settings = {name: value for name, value in values.items() if name in BPRSettings.model_fields}
     if settings["recency"] and not has_times(pd.concat([train, valid])):
         print("The interactions have no order of time: BPR counts all of them alike (recency=0).")
         settings["recency"] = 0.0
     if valid.empty:
-        model = BPR(**settings).fit(train)
-        return {"model": model, "history": model.history, "valid_per_user": pd.DataFrame()}
-    judged = BPR(**settings).fit(train, valid=valid)
-    settings |= {"epochs": judged.best_epoch, "patience": 0}
+        nothing = pd.DataFrame()
+        for _, model in progress([("the training part", BPR(**settings))], "fitting"):
+            model.fit(train)
+        return {"model": model, "history": model.history, "valid_per_user": nothing, "choice": nothing}
+    tried = short_list(settings) if values["choose"] else [settings]
+    choice = choose([BPR(**one) for one in tried], train, valid, progress=progress)
+    for _, model in progress([("what did best, on both parts", choice.best)], "fitting"):
+        model.fit(pd.concat([train, valid], ignore_index=True))
     return {
-        "model": BPR(**settings).fit(pd.concat([train, valid], ignore_index=True)),
-        "history": judged.history,
-        "valid_per_user": evaluate(judged, valid).per_user,
+        "model": model,
+        "history": choice.judged.history,
+        "valid_per_user": evaluate(choice.judged, valid).per_user,
+        "choice": choice.table,
     }
+
+
+def short_list(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """List what `fit_bpr` tries, the settings first: at most four fits, three of them read in two ways.
+
+    >>> found = short_list(BPRSettings().model_dump())
+    >>> len(found), len(short_list(BPRSettings(l2_user=0.5, recency=3.0).model_dump()))
+    (7, 1)
+    >>> found[0] == BPRSettings().model_dump()
+    True
+    """
+    usual = {name: field.default for name, field in BPRSettings.model_fields.items()}
+    strengths = ("l2_user", "l2_pos", "l2_neg")
+    untouched = all(settings[name] == usual[name] for name in strengths)
+    recency = settings["recency"]
+    recencies = (recency, recency / 4) if recency == usual["recency"] else (recency,)
+    weaker, stronger = (
+        {name: float(f"{times * settings[name]:.3g}") for name in strengths} for times in (1 / 3, 3)
+    )
+    found = [
+        {**settings, **changed, "recency": lately}
+        for changed in (({}, weaker, stronger) if untouched else ({},))
+        for lately in recencies
+    ]
+    return found + ([{**settings, "recency": 0.0}] if len(recencies) > 1 else [])
+
+
+TITLES = {"ml-100k": "MovieLens-100K", "ml-1m": "MovieLens-1M", "synthetic": "made-up data"}
+
+
+def describe(stage: str, values: Mapping[str, Any], outputs: Mapping[str, Any]) -> str:
+    """Say in words how a stage was made.
+
+    Parameters
+    ----------
+    stage : name of the notebook that wrote it
+    values : its parameters
+    outputs : what it wrote; data without times were split at random, whatever the parameters say
+
+    Examples
+    --------
+    >>> describe(KCORE, {"source": "ml-100k", "user_k": 6, "item_k": 6, "min_rating": 0.0}, {})
+    'MovieLens-100K, 6-core'
+    """
+    if stage == KCORE:
+        data = TITLES.get(values["source"], Path(values["source"]).name)
+        rated = f", ratings from {values['min_rating']:g}" if values["min_rating"] > 0 else ""
+        return f"{data}{rated}, {_core_in_words(values['user_k'], values['item_k'])}"
+    if stage == SPLIT:
+        by_time = values["ties"] == "row" or has_times(outputs["train"])
+        return _split_in_words(values if by_time else {**values, "split": "random"})
+    if stage == MODEL:
+        lately = f"recency {values['recency']:g}" if values["recency"] else "no recency"
+        sampler = f"{values['sampler']} negatives"
+        chosen = "; strengths and recency chosen on validation" if values["choose"] else ""
+        return f"BPR with {values['dim']} dimensions, {sampler}, {lately}{chosen}"
+    return f"{values['candidates']} items ranked, lists of {values['k']}"
+
+
+def _core_in_words(user_k: int, item_k: int) -> str:
+    if user_k == item_k:
+        return f"{user_k}-core"
+    return f"at least {user_k} interactions per user and {item_k} per item"
+
+
+def _split_in_words(values: Mapping[str, Any]) -> str:
+    if values["split"] == "leave_last":
+        return f"last {values['n_test']} per user for test, {values['n_valid']} before for validation"
+    which = {
+        "per_user": "last {} per user",
+        "global_time": "last {} of all",
+        "random": "{} at random per user",
+    }
+    return (
+        f"{which[values['split']].format(_share(values['test_fraction']))} for test, "
+        f"{_share(values['valid_fraction'])} of the rest for validation"
+    )
+
+
+def _share(fraction: float) -> str:
+    return {0.0: "nothing", 0.1: "tenth", 0.2: "fifth"}.get(fraction, f"{fraction:.1%}")
 
 
 def _core(stages: Stages, values: Mapping[str, Any]) -> dict[str, Any]:

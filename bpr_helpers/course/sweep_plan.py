@@ -100,7 +100,7 @@ class Sweep(Strict):
 
     def trial(self, configuration: dict[str, Any], seed: int, folder: Path) -> Trial:
         """Give the trial of a configuration and a seed, in the sweep's folder."""
-        values = {**self.fixed, **configuration, "seed": seed}
+        values = {"choose": False, **self.fixed, **configuration, "seed": seed}
         return Trial(configuration, values, folder / "trials" / digest(values, (*DATA, MODEL)))
 
     def _examples(self) -> list[dict[str, Any]]:

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bpr_helpers.course.parameters import NOTEBOOKS, defaults
+from bpr_helpers.course.parameters import defaults
 from bpr_helpers.course.run_folder import RunFolder
+from bpr_helpers.course.series import STAGES
 
-FIRST, SECOND, THIRD, *_ = NOTEBOOKS
+FIRST, SECOND, THIRD, *_ = STAGES
 
 
 @pytest.fixture

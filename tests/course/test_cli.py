@@ -14,6 +14,7 @@ from tiny_notebooks import write_series
 from bpr_helpers.course import cli, runs, sweep_run, sweep_table
 from bpr_helpers.course.parameters import NOTEBOOKS
 from bpr_helpers.course.paths import resolve
+from bpr_helpers.course.series import RUN_ORDER, STAGES
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_values_come_from_the_command_line(bpr):
     assert result.exit_code == 0, result.output
     values, stages = result.calls[0]
     assert values == {"dim": 32, "l2_user": 0.001, "item_bias": False, "run_dir": "runs/x"}
-    assert stages == list(NOTEBOOKS)
+    assert stages == list(STAGES)
 
 
 def test_a_file_of_parameters_and_the_command_line_has_the_last_word(bpr):
@@ -55,14 +56,14 @@ def test_a_file_of_parameters_and_the_command_line_has_the_last_word(bpr):
 
 def test_every_fault_is_told_at_once(bpr):
     found = refusals(
-        bpr("-p", "dims", "3", "-p", "dim", "x", "-p", "alpha", "-1", "--only", "07", "-f", "none.yaml")
+        bpr("-p", "dims", "3", "-p", "dim", "x", "-p", "temperature", "-1", "--only", "77", "-f", "none.yaml")
     )
     assert found == [
         "none.yaml cannot be read (No such file or directory).",
-        "no notebook is called 07: choose among " + ", ".join(NOTEBOOKS) + ".",
+        "no notebook is called 77: choose among " + ", ".join(NOTEBOOKS) + ".",
         "no notebook has a parameter dims (did you mean dim?).",
         "dim must be a whole number at least 1, not 'x'.",
-        "alpha must be a number at least 0, not -1.0.",
+        "temperature must be a number above 0, not -1.0.",
     ]
 
 
@@ -74,20 +75,21 @@ def test_every_fault_is_told_at_once(bpr):
         (["-p", "dim", "3", "-p", "dim", "4"], "dim is set twice"),
         (["-p", "run_dir", "a", "--run-dir", "b"], "run_dir is set twice"),
         (["--only", "03", "-p", "user_k", "3"], "user_k belongs to 01_kcore_pruning, which is not to run"),
-        (["--from", "02", "--only", "03"], "exclude each other"),
+        (["--from", "02", "--only", "03"], "--only and --from exclude each other"),
+        (["--all", "--only", "03"], "--only and --all exclude each other"),
         (["-p", "source", "mine.csv"], "source 'mine.csv' is no file in"),
         (["-p", "source", "ml-100"], "(did you mean ml-100k?)"),
         (["-p", "items_source", "titles.csv"], "items_source 'titles.csv' is no file in"),
-        (["--notebooks", "nowhere"], "--notebooks nowhere does not hold 01_kcore_pruning"),
+        (["--notebooks", "nowhere"], "--notebooks nowhere does not hold 00_start_here"),
         (["-f", "list.yaml"], "list.yaml must hold names with values"),
         (["-f", "broken.yaml"], "broken.yaml is not YAML"),
         (["-f", "twice.yaml"], "dim stands twice, in line 1 and in line 3"),
         (["-f", "capital.yaml"], "no notebook has a parameter DIM (did you mean dim?)"),
         (["-p", "source", "ML-100K"], "(did you mean ml-100k?)"),
-        (["--from", ""], "no notebook is called '': choose among 01_kcore_pruning"),
-        (["--only", ""], "no notebook is called '': choose among 01_kcore_pruning"),
+        (["--from", ""], "no notebook is called '': choose among 00_start_here"),
+        (["--only", ""], "no notebook is called '': choose among 00_start_here"),
         (["--from", "", "--only", "03"], "exclude each other"),
-        (["--from", "0"], "0 begins the names of 01_kcore_pruning, 02"),
+        (["--from", "0"], "0 begins the names of 00_start_here, 01_kcore_pruning, 02"),
         (["--run-dir", ""], "run_dir must be a text of length at least 1, not ''"),
         (["--notebooks", ""], "--notebooks '' does not hold"),
         (["-p", "source", "a\0b"], "source holds the character NUL"),
@@ -164,8 +166,11 @@ def test_a_manifest_that_breaks_its_reader_is_as_none(bpr, content):
 
 
 def test_some_notebooks(bpr):
-    first, second, third, fourth, *later = NOTEBOOKS
-    assert bpr("--from", "03").calls[-1][1] == [third, fourth, *later]
+    first, second, third, fourth, *later = RUN_ORDER
+    assert bpr("--all").calls[-1][1] == list(RUN_ORDER)
+    assert bpr("--from", "03").calls[-1][1] == [third, fourth]
+    assert bpr("--from", "03", "--all").calls[-1][1] == [third, fourth, *later[1:]]
+    assert bpr("--from", "06").calls[-1][1] == [later[1]]
     assert bpr("--only", "04", "--only", "02_chron").calls[-1][1] == [second, fourth]
     assert bpr("--only", "01").calls[-1][1] == [first]
 

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from bpr_helpers import BPR, synthetic_interactions
 from bpr_helpers.course import run_folder
-from bpr_helpers.course.parameters import NOTEBOOKS, defaults
+from bpr_helpers.course.parameters import defaults
 from bpr_helpers.course.run_folder import RunFolder, Stage, fingerprint
+from bpr_helpers.course.series import STAGES
 
-FIRST, SECOND, THIRD, *_ = NOTEBOOKS
+FIRST, SECOND, THIRD, *_ = STAGES
 
 
 def frame(*values):
@@ -59,14 +60,18 @@ def test_a_stage_made_from_other_inputs_names_the_notebook_to_rerun(run):
     run.read(SECOND)
 
 
-def test_what_was_read_is_what_is_recorded(run):
-    """The split changes on the disk between a notebook's reading and its writing."""
-    run.write(FIRST, {"interactions": frame(1)}, defaults(FIRST))
-    reader = RunFolder("runs/test")
+def test_what_was_read_and_made_anew_since_is_not_built_upon(run):
+    write_two(run)
+    reader = RunFolder(run.path)
     reader.read(FIRST)
-    run.write(FIRST, {"interactions": frame(2)}, defaults(FIRST))
-    with pytest.raises(ValueError, match="rerun notebook"):
-        reader.write(SECOND, {"train": frame(1)}, defaults(SECOND))
+    run.write(FIRST, {"interactions": frame(2, 1)}, defaults(FIRST))
+    with pytest.raises(
+        ValueError, match=f"^{FIRST} was made anew while {SECOND} was open.* restart {SECOND}"
+    ):
+        reader.write(SECOND, {"train": frame(7, 8)}, defaults(SECOND))
+    assert len(Stage(run.path / SECOND)["train"]) == 1  # untouched
+    reader.read(FIRST)
+    reader.write(SECOND, {"train": frame(7)}, defaults(SECOND))
 
 
 def test_an_own_file_that_changed_makes_its_stage_stale(run, tmp_path):
@@ -214,7 +219,7 @@ def test_missing_stages_are_built_and_said_in_the_same_line(run, small, monkeypa
     first_time = capsys.readouterr().out
     assert str(run.obtain(SECOND)) == str(built)
     assert capsys.readouterr().out == first_time == str(built) + "\n"
-    assert first_time.startswith(f"{SECOND}: split='per_user', test_fraction=0.1")
+    assert first_time.startswith(f"{SECOND}: last tenth per user")
     assert len(built["train"]) + len(built["valid"]) + len(built["test"]) == 480
 
     monkeypatch.delenv("TQDM_DISABLE")

@@ -13,19 +13,21 @@ import pytest
 from tiny_notebooks import write_notebook, write_series
 
 from bpr_helpers.course import runs
-from bpr_helpers.course.parameters import NOTEBOOKS
+from bpr_helpers.course.parameters import NOTEBOOKS as DECLARED
 from bpr_helpers.course.run_folder import RunFolder
-from bpr_helpers.course.series import STAGES
+from bpr_helpers.course.series import STAGES, TUNING
 
-FIRST, SECOND, THIRD, FOURTH, *LATER = NOTEBOOKS  # the later ones write no stage
+NOTEBOOKS = (*STAGES, TUNING)  # of those that write no stage, one stands for all
+FIRST, SECOND, THIRD, FOURTH, *LATER = NOTEBOOKS
 
 # `bpr run` on the notebooks of a folder, as a process that can be killed.
 PROGRAM = """
 import sys
 from pathlib import Path
 from bpr_helpers.course import cli, runs
-from bpr_helpers.course.parameters import NOTEBOOKS
-cli._guarded(lambda: print(runs.run({"run_dir": sys.argv[1]}, notebooks=Path(sys.argv[2]))))
+from bpr_helpers.course.series import STAGES, TUNING
+names = [*STAGES, TUNING]
+cli._guarded(lambda: print(runs.run({"run_dir": sys.argv[1]}, names, notebooks=Path(sys.argv[2]))))
 """
 
 
@@ -35,7 +37,7 @@ def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("root")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BPR_ROOT", str(folder))
-        runs.run({"run_dir": "done"}, notebooks=write_series(folder / "series"))
+        runs.run({"run_dir": "done"}, NOTEBOOKS, notebooks=write_series(folder / "series"))
     return folder
 
 
@@ -83,20 +85,23 @@ def test_every_notebook_gets_what_it_declares(root, series):
     folder = RunFolder("done")
     for stage in NOTEBOOKS:
         notebook = json.loads(runs.executed_notebook(folder, stage).read_text())
-        assert set(notebook["metadata"]["papermill"]["parameters"]) == set(NOTEBOOKS[stage].model_fields)
+        assert set(notebook["metadata"]["papermill"]["parameters"]) == set(DECLARED[stage].model_fields)
     assert sorted(os.listdir(root / "done" / "notebooks")) == [f"{stage}.ipynb" for stage in NOTEBOOKS]
 
 
 def test_the_same_again_runs_nothing(copy, series, capsys):
-    assert runs.run({"run_dir": str(copy.path)}, notebooks=series) == []
+    assert runs.run({"run_dir": str(copy.path)}, NOTEBOOKS, notebooks=series) == []
     assert capsys.readouterr().out.count("unchanged") == len(NOTEBOOKS)
 
 
 def test_others_run_from_the_first_notebook_they_touch(copy, series):
-    assert runs.run({"run_dir": str(copy.path), "k": 5}, notebooks=series) == [FOURTH, *LATER]
+    assert runs.run({"run_dir": str(copy.path), "k": 5}, NOTEBOOKS, notebooks=series) == [FOURTH, *LATER]
     assert list(copy.read(FOURTH)["metrics"].columns) == ["ndcg@5"]
     # the split's seed changes only the validation part, so model and metrics are made again, the core is not
-    assert runs.run({"run_dir": str(copy.path), "split_seed": 3}, notebooks=series)[:2] == [SECOND, THIRD]
+    assert runs.run({"run_dir": str(copy.path), "split_seed": 3}, NOTEBOOKS, notebooks=series)[:2] == [
+        SECOND,
+        THIRD,
+    ]
 
 
 def test_a_notebook_without_a_stage_runs_again_when_a_stage_has_changed(copy, series):
@@ -136,9 +141,24 @@ def test_lessons_are_left_out_where_it_is_said(tmp_path, series):
     assert "a lesson" in runs.executed_notebook(folder, FIRST).read_text()
 
 
+def test_what_is_said_of_movielens_is_left_out_with_other_data(tmp_path, series):
+    notebooks = write_series(tmp_path / "series", {FIRST: "print('a film')", SECOND: "print('a star')"})
+    for stage in (FIRST, SECOND):
+        content = json.loads((notebooks / f"{stage}.ipynb").read_text())
+        content["cells"][2]["metadata"]["tags"] = ["movielens"]
+        (notebooks / f"{stage}.ipynb").write_text(json.dumps(content))
+    folder, stages = RunFolder(tmp_path / "run"), [FIRST, SECOND]
+    values = {"run_dir": str(tmp_path / "run")}
+    for source, told in (("ml-100k", True), ("synthetic", False)):
+        assert runs.run(values | {"source": source}, stages, notebooks=notebooks) == stages
+        assert ("a film" in runs.executed_notebook(folder, FIRST).read_text()) == told
+        assert ("a star" in runs.executed_notebook(folder, SECOND).read_text()) == told
+        assert runs.run(values | {"source": source}, stages, notebooks=notebooks) == []
+
+
 def test_an_edited_notebook_runs_again(copy, tmp_path):
     other = write_series(tmp_path / "series", {FOURTH: "print('new')"})
-    assert runs.run({"run_dir": str(copy.path)}, notebooks=other) == [FOURTH]
+    assert runs.run({"run_dir": str(copy.path)}, NOTEBOOKS, notebooks=other) == [FOURTH]
 
 
 @pytest.mark.parametrize("damage", ["removed", "edited", "model", "manifest", "executed notebook"])
@@ -154,7 +174,7 @@ def test_a_damaged_artefact_is_made_again(copy, series, root, damage):
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:-5] + b"xxxxx")
-    executed = runs.run({"run_dir": str(copy.path)}, notebooks=series)
+    executed = runs.run({"run_dir": str(copy.path)}, NOTEBOOKS, notebooks=series)
     assert executed == [THIRD if damage == "model" else FOURTH]  # what is equal leaves what follows as it is
     assert_equals_undisturbed(copy, root)
 
@@ -251,7 +271,7 @@ def test_a_failing_notebook_is_named_and_kept(tmp_path, series):
     )
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(runs.FailedError, match=rf"^{FIRST} failed in cell \[4\]: last line") as caught:
-        runs.run({"run_dir": str(folder.path)}, notebooks=notebooks)
+        runs.run({"run_dir": str(folder.path)}, NOTEBOOKS, notebooks=notebooks)
     kept = runs.executed_notebook(folder, FIRST)
     assert str(kept) in str(caught.value) and "so far" in kept.read_text()
     assert not folder.has(FIRST)
@@ -261,20 +281,20 @@ def test_a_failing_notebook_is_named_and_kept(tmp_path, series):
 def test_an_error_without_words_shows_its_code(tmp_path, series):
     notebooks = write_series(tmp_path / "series", {FIRST: "x = 1\nassert x == 2"})
     with pytest.raises(runs.FailedError, match=r"in cell \[4\]: AssertionError: assert x == 2"):
-        runs.run({"run_dir": str(tmp_path / "run")}, notebooks=notebooks)
+        runs.run({"run_dir": str(tmp_path / "run")}, NOTEBOOKS, notebooks=notebooks)
 
 
 def test_a_kernel_that_dies_is_told(tmp_path, series):
     notebooks = write_series(tmp_path / "series", {FIRST: "os.kill(os.getpid(), signal.SIGKILL)"})
     with pytest.raises(runs.FailedError, match=r"failed in cell \[4\]: its kernel died"):
-        runs.run({"run_dir": str(tmp_path / "run")}, notebooks=notebooks)
+        runs.run({"run_dir": str(tmp_path / "run")}, NOTEBOOKS, notebooks=notebooks)
     assert runs.run({"run_dir": str(tmp_path / "run")}, [FIRST], notebooks=series) == [FIRST]
 
 
 def test_a_notebook_that_does_not_write_its_stage_fails(tmp_path, series):
     notebooks = write_series(tmp_path / "series", {FIRST: "values['user_k'] = 99"})
     with pytest.raises(runs.FailedError, match="did not write it"):
-        runs.run({"run_dir": str(tmp_path / "run")}, notebooks=notebooks)
+        runs.run({"run_dir": str(tmp_path / "run")}, NOTEBOOKS, notebooks=notebooks)
 
 
 def test_a_second_run_in_the_same_folder_is_refused_or_waits(tmp_path, series):
@@ -287,7 +307,7 @@ def test_a_second_run_in_the_same_folder_is_refused_or_waits(tmp_path, series):
     running = tmp_path / "run" / "notebooks" / f".{FIRST}.running.ipynb"
     wait_for(running.exists)
     with pytest.raises(runs.RefusedError, match="Another run is at work"):
-        runs.run({"run_dir": str(tmp_path / "run")}, notebooks=notebooks)
+        runs.run({"run_dir": str(tmp_path / "run")}, NOTEBOOKS, notebooks=notebooks)
     gate.unlink()
     assert runs.run({"run_dir": str(tmp_path / "run")}, [FIRST], notebooks=notebooks, wait=True) == []
     text, _ = process.communicate(timeout=30)
@@ -308,10 +328,15 @@ def test_a_full_disk_is_told_and_the_next_run_completes(root, series, tmp_path):
         fill = f"open({str(disk / 'ballast')!r}, 'wb', 0).write(bytes(10**6))"
         with pytest.raises(runs.FailedError, match="No space left on device"):
             notebooks = write_series(tmp_path / "series", {SECOND: fill})
-            runs.run({"run_dir": str(disk / "run")}, notebooks=notebooks)
+            runs.run({"run_dir": str(disk / "run")}, NOTEBOOKS, notebooks=notebooks)
         (disk / "ballast").unlink()
         assert RunFolder(disk / "run").has(FIRST) and not RunFolder(disk / "run").has(SECOND)
-        assert runs.run({"run_dir": str(disk / "run")}, notebooks=series) == [SECOND, THIRD, FOURTH, *LATER]
+        assert runs.run({"run_dir": str(disk / "run")}, NOTEBOOKS, notebooks=series) == [
+            SECOND,
+            THIRD,
+            FOURTH,
+            *LATER,
+        ]
         assert_equals_undisturbed(RunFolder(disk / "run"), root)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
@@ -324,7 +349,7 @@ def test_a_read_only_folder_is_refused_in_a_sentence(series, tmp_path):
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
         with pytest.raises(runs.RefusedError, match=r"cannot be written.*choose another --run-dir"):
-            runs.run({"run_dir": str(folder / "run")}, notebooks=series)
+            runs.run({"run_dir": str(folder / "run")}, NOTEBOOKS, notebooks=series)
     finally:
         subprocess.run(["umount", str(folder)], check=True)
 
@@ -366,10 +391,10 @@ def test_a_run_writes_into_no_folder_that_its_own_links_to(tmp_path, series):
 )
 def test_an_executed_notebook_that_breaks_its_reader_is_made_again(copy, series, content):
     runs.executed_notebook(copy, FOURTH).write_text(content)
-    assert runs.run({"run_dir": str(copy.path)}, notebooks=series) == [FOURTH]
+    assert runs.run({"run_dir": str(copy.path)}, NOTEBOOKS, notebooks=series) == [FOURTH]
 
 
 def test_a_run_folder_that_names_another_kind_is_made_again(copy, series):
     path = copy.path / FOURTH / "manifest.json"
     path.write_text(path.read_text().replace('"DataFrame"', '"os.system"'))
-    assert runs.run({"run_dir": str(copy.path)}, notebooks=series) == [FOURTH]
+    assert runs.run({"run_dir": str(copy.path)}, NOTEBOOKS, notebooks=series) == [FOURTH]

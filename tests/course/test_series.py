@@ -7,7 +7,10 @@ import pytest
 from bpr_helpers.course.parameters import NOTEBOOKS, defaults
 from bpr_helpers.course.series import (
     READS,
+    RUN_ORDER,
     STAGES,
+    describe,
+    few_users,
     fit_bpr,
     has_times,
     in_words,
@@ -15,7 +18,7 @@ from bpr_helpers.course.series import (
     split_interactions,
 )
 
-FIRST, SECOND, THIRD, *_ = NOTEBOOKS
+FIRST, SECOND, THIRD, *_ = STAGES
 
 
 def test_fit_bpr_chooses_epochs_on_valid_and_refits_on_both_parts(small, run):
@@ -33,6 +36,23 @@ def test_fit_bpr_chooses_epochs_on_valid_and_refits_on_both_parts(small, run):
     (stage.path("model") / "model.keras").write_bytes(b"not a model")
     with pytest.raises(ValueError, match=f"rerun notebook {THIRD}"):
         run.read(THIRD)["model"]
+
+
+def test_few_users_are_whole_users_of_both_parts(small):
+    split = split_interactions(load_source(small[FIRST])[0], small[SECOND])
+    train, valid = few_users(split.train, split.valid, n=7)
+    kept = set(train["user_id"])
+    assert len(kept) == 7 and set(valid["user_id"]) <= kept
+    pd.testing.assert_frame_equal(train, split.train[split.train["user_id"].isin(kept)])
+    pd.testing.assert_frame_equal(few_users(split.train, split.valid)[1], split.valid)
+
+
+def test_of_few_users_the_end_of_training_stands_in_for_no_validation_part(small):
+    split = split_interactions(load_source(small[FIRST])[0], small[SECOND] | {"valid_fraction": 0.0})
+    train, valid = few_users(split.train, split.valid)
+    assert len(train) + len(valid) == len(split.train) and len(valid)
+    last = train.groupby("user_id")["timestamp"].max()
+    assert (valid["timestamp"] >= valid["user_id"].map(last)).all()
 
 
 def test_without_a_validation_part_all_epochs_are_trained(small):
@@ -146,18 +166,42 @@ def test_the_text_speaks_of_a_run_only_where_all_that_it_reads_has_the_defaults(
     rows = untimed()
     run.write(FIRST, {"interactions": rows}, first | {"run_dir": "elsewhere"})
     run.write(SECOND, {"test": rows}, second)
-    assert run.as_written(FIRST, first | {"run_dir": "elsewhere"}) and run.as_written(THIRD)
-    assert not run.as_written(FIRST, first | {"user_k": 7})
-    assert run.as_written(SECOND) and not run.as_written(SECOND, second | {"split_seed": 1})
+    assert run.changed(FIRST, first | {"run_dir": "elsewhere"}) == run.changed(THIRD, defaults(THIRD)) == {}
+    assert run.changed(FIRST, first | {"user_k": 7}) == {"user_k": (6, 7)}
+    assert run.changed(SECOND, second | {"split_seed": 1}) == {"split_seed": (0, 1)}
     run.write(FIRST, {"interactions": rows}, first | {"user_k": 7})
-    assert not run.as_written(SECOND, second) and not run.as_written(THIRD)
+    assert run.changed(SECOND, second) == {"user_k": (6, 7)}
+
+
+def test_a_stage_in_words():
+    mine = defaults(FIRST) | {"source": "a/mine.csv", "item_k": 2, "min_rating": 4.0}
+    assert describe(FIRST, mine, {}) == (
+        "mine.csv, ratings from 4, at least 6 interactions per user and 2 per item"
+    )
+    split, timed = defaults(SECOND), {"train": untimed().assign(timestamp=range(len(untimed())))}
+    words = "last tenth per user for test, tenth of the rest for validation"
+    assert describe(SECOND, split, timed) == words
+    assert describe(SECOND, split, {"train": untimed()}) == words.replace(
+        "last tenth per user", "tenth at random per user"
+    )
+    assert describe(SECOND, split | {"ties": "row"}, {"train": untimed()}) == words
+    assert describe(SECOND, split | {"split": "leave_last"}, timed) == (
+        "last 1 per user for test, 1 before for validation"
+    )
+    moment = split | {"split": "global_time", "test_fraction": 0.15, "valid_fraction": 0.0}
+    assert describe(SECOND, moment, timed) == "last 15.0% of all for test, nothing of the rest for validation"
+    assert describe(THIRD, defaults(THIRD) | {"recency": 0.0, "choose": False}, {}) == (
+        "BPR with 64 dimensions, weighted negatives, no recency"
+    )
 
 
 def test_a_stage_reads_only_earlier_notebooks():
     names = list(READS)
-    assert names == list(NOTEBOOKS)
+    assert names == list(NOTEBOOKS) and sorted(RUN_ORDER) == names
     assert set(STAGES) <= set(names)
-    assert all(set(ups) <= set(names[: names.index(stage)]) & set(STAGES) for stage, ups in READS.items())
+    assert all(
+        set(ups) <= set(RUN_ORDER[: RUN_ORDER.index(stage)]) & set(STAGES) for stage, ups in READS.items()
+    )
 
 
 def test_titles_meet_the_items_whatever_their_ids_are_written_in(tmp_path, small):

@@ -77,7 +77,10 @@ def draws(trials=2, **space):
             "averaging must be a number at least 0 and below 1, not 1.0",
         ),
         (draws(user_k=[2, 3]), "user_k changes the data, so that scores do not compare"),
-        (draws(sampler=["hard", "uniform"], alpha=[0.1]), "alpha has no effect with"),
+        (
+            draws(sampler=["hard", "uniform"], temperature=[0.1]) | {"fixed": {"recency": 0.0}},
+            "temperature has no effect with",
+        ),
         (draws(dim=[2], trials=10**9), "random.trials must be at most 10000"),
         (draws(dim=[2]) | {"seeds": list(range(60_000))}, "these are 120,000 trials"),
         (
@@ -114,10 +117,12 @@ def test_a_configuration_equal_to_the_default_is_the_default():
 
 
 def test_a_parameter_may_be_idle_in_some_configurations_of_a_grid():
-    both = {"sampler": ["hard", "weighted"], "temperature": [0.5, 1.0]}
+    both, plain = {"sampler": ["hard", "weighted"], "temperature": [0.5, 1.0]}, {"recency": 0.0}
     assert len(sweep(grid=both).configurations()) == 5
-    _, wrong = read_sweep({"grid": both | {"sampler": ["hard", "uniform"]}})
+    only = both | {"sampler": ["hard", "uniform"]}
+    _, wrong = read_sweep({"grid": only, "fixed": plain})
     assert len(wrong) == 1 and wrong[0].startswith("temperature has no effect")
+    assert read_sweep({"grid": only})[1] == []  # with recency, phase two has a temperature
 
 
 def test_what_equals_its_default_may_be_idle():
