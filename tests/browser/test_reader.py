@@ -38,7 +38,9 @@ def test_a_terminal_finds_the_commands_of_the_course(lab, server):
     lab.choose("File", "New", "Terminal")
     lab.page.locator(".jp-Terminal .xterm-helper-textarea").focus()
     found = server.root / "found.txt"
-    lab.page.keyboard.type(f"for name in bpr papermill end; do command -v $name || echo $name; done > {found}")
+    lab.page.keyboard.type(
+        f"for name in bpr papermill end; do command -v $name || echo $name; done > {found}"
+    )
     lab.page.keyboard.press("Enter")
     lab.until(lambda: found.exists() and "end" in found.read_text(), "the terminal does not answer")
     assert [path.split("/")[-3:] for path in found.read_text().split()] == [
