@@ -100,7 +100,7 @@ def _test_in_model(case: _Case) -> Finding:
     found, n = case.holds(case.split.test), len(case.split.test)
     return Finding(
         not found,
-        f"The model was fitted on {_share(found, n)} test rows; what a model was fitted on is never recommended.",
+        f"The model was fitted on {_share(found, n)} test rows; it never recommends those.",
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from bpr_helpers import settings
-from bpr_helpers.course.series import BETTER, EVALUATION, KCORE, MODEL, SPLIT, START, TUNING
+from bpr_helpers.course.series import BETTER, EVALUATION, KCORE, MODEL, PITFALLS, SPLIT, START, TUNING
 from bpr_helpers.settings import BPRSettings, Checked, builtin_type, nearest
 
 
@@ -67,6 +67,13 @@ class EvaluationParameters(Parameters):
     seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
 
 
+class PitfallParameters(Parameters):
+    """How thoroughly the prices of mistakes are measured."""
+
+    n_seeds: int = Field(5, ge=2, description="seeds of the split and of the fits that a price is the mean of")
+    seed: int = Field(0, ge=0, lt=2**31, description="the first of them")
+
+
 class TuningParameters(Parameters):
     """Where the table of a sweep comes from."""
 
@@ -86,6 +93,7 @@ NOTEBOOKS: dict[str, type[Parameters]] = {
     SPLIT: SplitParameters,
     MODEL: BPRParameters,
     EVALUATION: EvaluationParameters,
+    PITFALLS: PitfallParameters,
     TUNING: TuningParameters,
     BETTER: IngredientParameters,
 }

@@ -26,7 +26,8 @@ from bpr_helpers.settings import BPRSettings
 from bpr_helpers.splitting import Split, split_global_time, split_leave_last, split_per_user, split_random
 
 START, KCORE, SPLIT = "00_start_here", "01_kcore_pruning", "02_chronological_split"
-MODEL, EVALUATION, TUNING, BETTER = "03_bpr_model", "04_evaluation", "06_tuning", "07_better_bpr"
+MODEL, EVALUATION, PITFALLS = "03_bpr_model", "04_evaluation", "05_pitfalls"
+TUNING, BETTER = "06_tuning", "07_better_bpr"
 
 # The stages that each notebook reads; of a notebook that writes one, those that its stage is made from.
 READS: dict[str, tuple[str, ...]] = {
@@ -35,6 +36,7 @@ READS: dict[str, tuple[str, ...]] = {
     SPLIT: (KCORE,),
     MODEL: (KCORE, SPLIT),
     EVALUATION: (KCORE, SPLIT, MODEL),
+    PITFALLS: (KCORE, SPLIT),
     TUNING: (KCORE, SPLIT),
     BETTER: (KCORE, SPLIT),
 }
