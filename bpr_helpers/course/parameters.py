@@ -70,7 +70,9 @@ class EvaluationParameters(Parameters):
 class PitfallParameters(Parameters):
     """How thoroughly the prices of mistakes are measured."""
 
-    n_seeds: int = Field(5, ge=2, description="seeds of the split and of the fits that a price is the mean of")
+    price_seeds: int = Field(
+        5, ge=2, description="seeds of the split and of the fits that a price is the mean of"
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="the first of them")
 
 
