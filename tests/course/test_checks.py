@@ -11,6 +11,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
+from later_answers import LATER_SECRETS, later_right, later_wrong
 
 from bpr_helpers import (
     ItemKNN,
@@ -33,7 +34,7 @@ DATA = {  # what a check is given beside the answer
     "kcore_1": ["liked"],
     "split_4": ["core"],
 }
-SECRETS = {"start_1": "6", "kcore_1": "53", "split_3": "47|48|0.4", "split_4": "910"}
+SECRETS = {"start_1": "6", "kcore_1": "53", "split_3": "47|48|0.4", "split_4": "910"} | LATER_SECRETS
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,7 @@ def right(world):
         "split_4": [int(tied), np.int32(tied), float(tied), pd.Series([tied])],
         "split_5": ["falls", " Falls "],
         "split_6": ["acd", "a c d", ["d", "c", "a"]],
-    }
+    } | later_right()
 
 
 def wrong(world):
@@ -176,87 +177,96 @@ def wrong(world):
     worth, ranks = 1 / np.log2(np.arange(2, 12)), np.arange(1, 11)
     longer = lists(world, "model", n=20)
     square = [(u, i) for u in range(4) for i in "abc"]
-    return {
-        "start_1": [0, 1, 5, 7, 11, 12],
-        "start_2": [
-            (u, j, i),
-            (u, i, i),
-            (u, i, "no such film"),
-            (10**6, i, j),
-            (poor, world.corner.loc[poor].idxmax(), world.corner.loc[poor].idxmin()),
-        ],
-        "start_3": [
-            ({*one} | {*two}, popular),
-            (one, popular),
-            (popular, popular),
-            ([], popular),
-            ({*longer[0]} & {*longer[1]}, popular),
-            ({*one} & {*two}, first),
-            ("Star Wars", popular),
-        ],
-        "start_4": ["", "abcde", "abde", "ae", "bc", "adez"],
-        "start_5": [
-            FRIENDS[:11],
-            [*FRIENDS, FRIENDS[0]],
-            [*FRIENDS, ("E", "x")],
-            [("A", i) for i in range(12)],
-            [(u, f"{u}{i}") for u in "ABCD" for i in range(3)],
-        ],
-        "kcore_1": [83, 20, 0, 166, -53],
-        "kcore_2": [
-            [],
-            [("Dee", "Casablanca")],
-            [("Dee", "Dune")],
-            [("Dee", "alien")],
-            [("Ann", "Casablanca")],
-            [("Eve", "Alien")],
-            [("Dee", "Alien"), ("Ann", "Casablanca")],
-        ],
-        "kcore_3": [
-            chain(10),
-            chain(13),
-            square,
-            [(0, i) for i in range(12)],
-            [*chain(11), chain(11)[0]],
-            [*chain(11), (0, "i4")],
-        ],
-        "kcore_4": [
-            one_pass,
-            repeated(lambda rows, user_k, item_k: one_pass(rows, user_k + 1, item_k + 1)),
-            repeated(lambda rows, user_k, item_k: one_pass(rows, item_k, user_k)),
-            repeated(lambda rows, user_k, item_k: one_pass(rows, user_k, 1)),
-            repeated(worst_user_only),
-            lambda rows, user_k, item_k: rows,
-            lambda rows, user_k, item_k: None,
-            lambda rows, user_k, item_k: rows["user"],
-        ],
-        "kcore_5": ["a", "abdf", "adef", "acdf", "bce"],
-        "split_1": [[0, 0, 1, 1, 2], [1, 1, 1, 2, 3], [0, 0, 1, 1, 3], [0.1, 0.2, 1, 1.1, 2.5], [0, 1, 1, 2]],
-        "split_2": [
-            cut(right_size, order=lambda rows: rows),  # the order of the file
-            cut(right_size, order=lambda rows: rows.sort_values("timestamp", ascending=False)),
-            cut(right_size, order=lambda rows: rows.sort_values("item_id")),
-            cut(lambda n, fraction: min(math.ceil(float(fraction) * n), n - 1)),
-            cut(lambda n, fraction: round(float(fraction) * n)),
-            cut(lambda n, fraction: int(float(fraction) * n)),
-            cut(lambda n, fraction: math.ceil(Fraction(fraction) * n)),
-            lambda rows, fraction: rows.sort_values("timestamp")[-right_size(len(rows), fraction) :],
-        ],
-        "split_3": [
-            worth[[1, 4]].sum(),  # not normalized
-            worth[[1, 4]].sum() / worth[:2].sum(),  # by the best list of those that were found
-            worth[[1, 4]].sum() / worth.sum(),  # by ten test items
-            (1 / ranks)[[1, 4]].sum() / (1 / ranks)[:3].sum(),  # another discount
-            (1 / np.log2(ranks + 2))[[1, 4]].sum() / (1 / np.log2(ranks + 2))[:3].sum(),
-            worth[[1, 4]].sum() / 3,
-            2 / 3,  # recall
-            2 / 10,  # precision
-            -0.1,
-        ],
-        "split_4": [by_second, report.loc["valid", "tied_users"], 943, 0, 0.9],
-        "split_5": ["rises", "stays", "up"],
-        "split_6": ["abcd", "cd", "acde", "be"],
-    }
+    return (
+        {
+            "start_1": [0, 1, 5, 7, 11, 12],
+            "start_2": [
+                (u, j, i),
+                (u, i, i),
+                (u, i, "no such film"),
+                (10**6, i, j),
+                (poor, world.corner.loc[poor].idxmax(), world.corner.loc[poor].idxmin()),
+            ],
+            "start_3": [
+                ({*one} | {*two}, popular),
+                (one, popular),
+                (popular, popular),
+                ([], popular),
+                ({*longer[0]} & {*longer[1]}, popular),
+                ({*one} & {*two}, first),
+                ("Star Wars", popular),
+            ],
+            "start_4": ["", "abcde", "abde", "ae", "bc", "adez"],
+            "start_5": [
+                FRIENDS[:11],
+                [*FRIENDS, FRIENDS[0]],
+                [*FRIENDS, ("E", "x")],
+                [("A", i) for i in range(12)],
+                [(u, f"{u}{i}") for u in "ABCD" for i in range(3)],
+            ],
+            "kcore_1": [83, 20, 0, 166, -53],
+            "kcore_2": [
+                [],
+                [("Dee", "Casablanca")],
+                [("Dee", "Dune")],
+                [("Dee", "alien")],
+                [("Ann", "Casablanca")],
+                [("Eve", "Alien")],
+                [("Dee", "Alien"), ("Ann", "Casablanca")],
+            ],
+            "kcore_3": [
+                chain(10),
+                chain(13),
+                square,
+                [(0, i) for i in range(12)],
+                [*chain(11), chain(11)[0]],
+                [*chain(11), (0, "i4")],
+            ],
+            "kcore_4": [
+                one_pass,
+                repeated(lambda rows, user_k, item_k: one_pass(rows, user_k + 1, item_k + 1)),
+                repeated(lambda rows, user_k, item_k: one_pass(rows, item_k, user_k)),
+                repeated(lambda rows, user_k, item_k: one_pass(rows, user_k, 1)),
+                repeated(worst_user_only),
+                lambda rows, user_k, item_k: rows,
+                lambda rows, user_k, item_k: None,
+                lambda rows, user_k, item_k: rows["user"],
+            ],
+            "kcore_5": ["a", "abdf", "adef", "acdf", "bce"],
+            "split_1": [
+                [0, 0, 1, 1, 2],
+                [1, 1, 1, 2, 3],
+                [0, 0, 1, 1, 3],
+                [0.1, 0.2, 1, 1.1, 2.5],
+                [0, 1, 1, 2],
+            ],
+            "split_2": [
+                cut(right_size, order=lambda rows: rows),  # the order of the file
+                cut(right_size, order=lambda rows: rows.sort_values("timestamp", ascending=False)),
+                cut(right_size, order=lambda rows: rows.sort_values("item_id")),
+                cut(lambda n, fraction: min(math.ceil(float(fraction) * n), n - 1)),
+                cut(lambda n, fraction: round(float(fraction) * n)),
+                cut(lambda n, fraction: int(float(fraction) * n)),
+                cut(lambda n, fraction: math.ceil(Fraction(fraction) * n)),
+                lambda rows, fraction: rows.sort_values("timestamp")[-right_size(len(rows), fraction) :],
+            ],
+            "split_3": [
+                worth[[1, 4]].sum(),  # not normalized
+                worth[[1, 4]].sum() / worth[:2].sum(),  # by the best list of those that were found
+                worth[[1, 4]].sum() / worth.sum(),  # by ten test items
+                (1 / ranks)[[1, 4]].sum() / (1 / ranks)[:3].sum(),  # another discount
+                (1 / np.log2(ranks + 2))[[1, 4]].sum() / (1 / np.log2(ranks + 2))[:3].sum(),
+                worth[[1, 4]].sum() / 3,
+                2 / 3,  # recall
+                2 / 10,  # precision
+                -0.1,
+            ],
+            "split_4": [by_second, report.loc["valid", "tied_users"], 943, 0, 0.9],
+            "split_5": ["rises", "stays", "up"],
+            "split_6": ["abcd", "cd", "acde", "be"],
+        }
+        | later_wrong()
+    )
 
 
 GARBAGE = {
