@@ -29,7 +29,7 @@ def adapt(app, name, source):
         for output in cell.get("outputs", []):
             if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
                 cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
-    source[0] = json.dumps(notebook).replace("(#Exercises)", "(#exercises)")
+    source[0] = json.dumps(notebook)
 
 
 def setup(app):

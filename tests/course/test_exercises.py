@@ -86,6 +86,26 @@ def test_what_is_marked_leaves_and_the_names_that_others_read_stay(tmp_path, mon
     ]
 
 
+def test_an_assignment_for_nbgrader_has_a_point_for_each_check_and_each_explanation(
+    solutions, exercises, tmp_path, path
+):
+    subprocess.run([sys.executable, SCRIPT, "--nbgrader", tmp_path], check=True)
+    made = nbformat.read(tmp_path / path.stem / path.name, 4)
+    graded = {cell.id: cell.metadata.nbgrader for cell in made.cells if "nbgrader" in cell.metadata}
+    assert [one.grade_id for one in graded.values()] == [*graded]
+    points = sum(one.get("points", 0) for one in graded.values())
+    assert points == prose(exercises).count("*Explain,") + len(checks.EXERCISES[path.stem[:2]])
+    locked = [cell.source for cell in made.cells if cell.metadata.get("nbgrader", {}).get("locked")]
+    assert locked == [
+        f"assert {cell.source}" for cell in code(exercises) if cell.source.startswith("checks.")
+    ]
+    answers = [cell for cell in made.cells if cell.metadata.get("nbgrader", {}).get("solution")]
+    assert all("BEGIN SOLUTION" in cell.source for cell in answers)
+    left = {name for cell in code(exercises) for name in re.findall(r"^(\w+) = \.\.\.$", cell.source, re.M)}
+    assert left == {name for cell in answers for name in re.findall(r"^(\w+) = \.\.\.$", cell.source, re.M)}
+    assert "solution-only" not in str([cell.metadata for cell in made.cells])
+
+
 def test_unanswered_exercises_run_and_every_check_says_not_yet(exercises, path):
     NotebookClient(exercises, timeout=120, resources={"metadata": {"path": EXERCISES}}).execute()
     said = said_by_checks(exercises)
