@@ -10,7 +10,17 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from bpr_helpers import settings
-from bpr_helpers.course.series import BETTER, EVALUATION, KCORE, MODEL, PITFALLS, SPLIT, START, TUNING
+from bpr_helpers.course.series import (
+    BETTER,
+    EVALUATION,
+    KCORE,
+    MODEL,
+    PITFALLS,
+    SERVICE,
+    SPLIT,
+    START,
+    TUNING,
+)
 from bpr_helpers.settings import BPRSettings, Checked, builtin_type, nearest
 
 
@@ -89,6 +99,13 @@ class IngredientParameters(Parameters):
     seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
 
 
+class ServiceParameters(Parameters):
+    """How large the made-up catalogue is."""
+
+    catalogue: int = Field(100_000, ge=100, description="items of the made-up catalogue in section 4")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
+
+
 NOTEBOOKS: dict[str, type[Parameters]] = {
     START: Parameters,
     KCORE: KCoreParameters,
@@ -98,6 +115,7 @@ NOTEBOOKS: dict[str, type[Parameters]] = {
     PITFALLS: PitfallParameters,
     TUNING: TuningParameters,
     BETTER: IngredientParameters,
+    SERVICE: ServiceParameters,
 }
 
 # A parameter that only acts together with some values of another one.

@@ -27,7 +27,7 @@ from bpr_helpers.splitting import Split, split_global_time, split_leave_last, sp
 
 START, KCORE, SPLIT = "00_start_here", "01_kcore_pruning", "02_chronological_split"
 MODEL, EVALUATION, PITFALLS = "03_bpr_model", "04_evaluation", "05_pitfalls"
-TUNING, BETTER = "06_tuning", "07_better_bpr"
+TUNING, BETTER, SERVICE = "06_tuning", "07_better_bpr", "08_from_model_to_service"
 
 # The stages that each notebook reads; of a notebook that writes one, those that its stage is made from.
 READS: dict[str, tuple[str, ...]] = {
@@ -39,6 +39,7 @@ READS: dict[str, tuple[str, ...]] = {
     PITFALLS: (KCORE, SPLIT),
     TUNING: (KCORE, SPLIT),
     BETTER: (KCORE, SPLIT),
+    SERVICE: (KCORE, SPLIT),
 }
 STAGES = (KCORE, SPLIT, MODEL, EVALUATION)
 RUN_ORDER = (*STAGES, *(name for name in READS if name not in STAGES))
