@@ -330,6 +330,21 @@ def test_wrong_answers_get_different_hints(name, world):
     assert len({judge(name, answer, world).hints for answer in wrong(world)[name]}) >= 2
 
 
+@pytest.mark.parametrize(
+    ("name", "n", "said"),
+    [
+        ("model_3", 0, "a chosen item is among the negatives."),
+        ("model_4", 2, "with L2, an item's vector is off."),
+        ("evaluation_2", 0, "the recall is off."),
+        ("evaluation_2", 5, "the NDCG is off."),
+        ("evaluation_3", 0, "the interval is much too wide."),
+        ("evaluation_4", 3, "a p-value is never above 1."),
+    ],
+)
+def test_the_hint_names_what_is_wrong(name, n, said, world):
+    assert judge(name, wrong(world)[name][n], world).hints[0] == said
+
+
 @pytest.mark.parametrize("kind", GARBAGE)
 @pytest.mark.parametrize("name", ALL)
 def test_no_check_raises_or_accepts_garbage(name, kind, world):
