@@ -75,7 +75,11 @@ class Shelf:
     def search(self, text: str) -> list[tuple[str, Any]]:
         """Titles that contain a text, in upper or lower case, with the ids of their items."""
         hits = self.titles[self.titles.str.contains(text, case=False, regex=False)].head(MATCHES)
-        return [(short_title(title, WIDTH), item) for item, title in hits.items()]
+        short = [short_title(title, WIDTH) for title in hits]
+        return [
+            (f"{title} #{item}" if short.count(title) > 1 else title, item)
+            for title, item in zip(short, hits.index, strict=True)
+        ]
 
     def history(self, user: str) -> pd.DataFrame:
         """Rows of a user, the latest first."""
@@ -155,11 +159,11 @@ class Shelf:
 def table(rows: pd.DataFrame, caption: str, marked: Iterable[Any] = ()) -> str:
     """Write rows with a title as a table of HTML; those that are marked stand in bold with a star."""
     marked = {*marked}
-    heads = [column for column in rows if column != "item_id"]
+    heads = [str(column) for column in rows if column != "item_id"]
     lines = []
     for rank, row in rows.iterrows():
         star = row["item_id"] in marked
-        cells = [html.escape(short_title(value, WIDTH)) for value in row[heads]]
+        cells = [html.escape(short_title(value, WIDTH)) for value in row.loc[heads]]
         if star:
             cells[0] = f"<b>{cells[0]} ★</b>"
         lines.append("".join(f"<td>{cell}</td>" for cell in (rank, *cells)))
@@ -195,23 +199,26 @@ def drawn(shelf: Shelf, item: Any, near: Iterable[Any]) -> str:
 
 
 class Explorer(widgets.VBox):
-    """Controls in front of a `Shelf`; every control has a label and is reached by the Tab key."""
+    """Controls in front of a `Shelf`, each with a label.
+
+    All are fields to write in, or buttons: from a list of choices JupyterLab would take the arrow keys.
+    """
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
+        self.who, self.chosen = shelf.users("")[0], list[Any]()
+        self._found = dict(shelf.search(""))
+        first, self.what = next(iter(self._found.items()))
         names, wide = list(shelf.models), widgets.Layout(width="340px")
         look: dict[str, Any] = {"layout": wide, "style": {"description_width": "120px"}}
-        first = shelf.users("")
-        self.model = widgets.Dropdown(options=names, description="Model", **look)
-        self.other = widgets.Dropdown(options=["", *names], description="Compare with", **look)
-        self.find_user = widgets.Text(description="Find a user", placeholder="id begins with", **look)
-        self.user = widgets.Dropdown(options=first, description="User", **look)
-        self.find_item = widgets.Text(description="Find an item", placeholder="part of a title", **look)
-        self.item = widgets.Dropdown(options=shelf.search(""), description="Item", **look)
+        self.user = widgets.Combobox(value=self.who, options=shelf.users(""), description="User", **look)
+        self.item = widgets.Combobox(value=first, options=[*self._found], description="Item", **look)
         self.pick = widgets.Button(description="Newcomer chooses this item", layout=wide)
         self.clear = widgets.Button(description="Back to the user", layout=wide)
-        self.n = widgets.BoundedIntText(10, 1, 50, description="Items", **look)
-        recency = float(getattr(next(iter(shelf.models.values())), "recency", 0.0))
+        self.model = widgets.Combobox(value=names[0], options=names, description="Model", **look)
+        self.other = widgets.Combobox(options=names, description="Compare with", **look)
+        self.n = widgets.BoundedIntText(10, min=1, max=50, description="Items", **look)
+        recency = float(getattr(shelf.models[names[0]], "recency", 0.0))
         self.recency = widgets.BoundedFloatText(
             recency, min=0, max=100, step=1, description="Recency", **look
         )
@@ -219,44 +226,50 @@ class Explorer(widgets.VBox):
             0, min=0, max=2, step=0.1, description="Popularity costs", **look
         )
         self.note, self.lists, self.around = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self.chosen: list[Any] = []
-        left = [self.find_user, self.user, self.find_item, self.item, self.pick, self.clear]
-        right = [self.model, self.other, self.n, self.recency, self.popularity]
-        controls = widgets.HBox([widgets.VBox(left), widgets.VBox(right)])
-        super().__init__([controls, self.note, self.lists, self.around])
-        self._listen()
-        self.refresh()
-
-    def _listen(self) -> None:
-        self.find_user.observe(
-            lambda change: self._offer(self.user, self.shelf.users(change["new"])), "value"
-        )
-        self.find_item.observe(
-            lambda change: self._offer(self.item, self.shelf.search(change["new"])), "value"
-        )
-        for control in (self.model, self.other, self.user, self.n, self.recency, self.popularity):
+        left = widgets.VBox([self.user, self.item, self.pick, self.clear])
+        right = widgets.VBox([self.model, self.other, self.n, self.recency, self.popularity])
+        super().__init__([widgets.HBox([left, right]), self.note, self.lists, self.around])
+        self.user.observe(lambda change: self._ask_for_user(change["new"]), "value")
+        self.item.observe(lambda change: self._ask_for_item(change["new"]), "value")
+        for control in (self.model, self.other, self.n, self.recency, self.popularity):
             control.observe(lambda _: self.refresh(), "value")
-        self.item.observe(lambda _: self._show_around(), "value")
-        self.pick.on_click(lambda _: self._choose())
-        self.clear.on_click(lambda _: self._choose(again=True))
-
-    def _offer(self, control: widgets.Dropdown, options: list[Any]) -> None:
-        self.note.value = "" if options else "Nothing is found: the choice stays as it was."
-        if options:
-            control.options = options
-
-    def _choose(self, again: bool = False) -> None:
-        self.chosen = [] if again else [*self.chosen, self.item.value]
+        self.pick.on_click(lambda _: self._choose([*self.chosen, self.what]))
+        self.clear.on_click(lambda _: self._choose([]))
         self.refresh()
+
+    def _ask_for_user(self, text: str) -> None:
+        found = self.shelf.users(text)
+        self.user.options = found
+        self.note.value = "" if found else f"No user's id begins with {html.escape(text)}."
+        if text in found:
+            self.who = text
+            self.refresh()
+
+    def _ask_for_item(self, text: str) -> None:
+        known, self._found = self._found, dict(self.shelf.search(text))
+        self.item.options = [*self._found]
+        if text in known | self._found:
+            self.what = (known | self._found)[text]
+            self._show_around()
+        elif not self._found:
+            self.note.value = f"No title contains {html.escape(text)}."
+
+    def _choose(self, chosen: list[Any]) -> None:
+        self.chosen = list(dict.fromkeys(chosen))
+        self.refresh()
+
+    def _asked(self) -> list[str]:
+        """Names of the models to show, the first of all where none is written."""
+        written = [name for name in (self.model.value, self.other.value) if name in self.shelf.models]
+        return list(dict.fromkeys(written)) or [next(iter(self.shelf.models))]
 
     def refresh(self) -> None:
         """Make the lists anew."""
         shelf = self.shelf
-        history = shelf.picked(dict.fromkeys(self.chosen)) if self.chosen else shelf.history(self.user.value)
+        history = shelf.picked(self.chosen) if self.chosen else shelf.history(self.who)
         how = {"n": self.n.value, "recency": self.recency.value, "popularity": self.popularity.value}
-        names = [name for name in (self.model.value, self.other.value) if name]
-        found = {name: shelf.shown(name, history, **how) for name in dict.fromkeys(names)}
-        who = "The newcomer" if self.chosen else f"User {self.user.value}"
+        found = {name: shelf.shown(name, history, **how) for name in self._asked()}
+        who = "The newcomer" if self.chosen else f"User {self.who}"
         self.now = {f"{who} chose": history["item_id"].map(shelf.titles).tolist()[: self.n.value]}
         self.now |= {f"{name} lists": rows["title"].tolist() for name, rows in found.items()}
         recent = history[["item_id"]].assign(title=history["item_id"].map(shelf.titles)).head(self.n.value)
@@ -270,9 +283,9 @@ class Explorer(widgets.VBox):
         self._show_around()
 
     def _show_around(self) -> None:
-        item = self.item.value
-        near = self.shelf.near(self.model.value, item)
-        told = table(near, f"Near {short_title(self.shelf.titles[item], WIDTH)}, says {self.model.value}")
+        item, model = self.what, self._asked()[0]
+        near = self.shelf.near(model, item)
+        told = table(near, f"Near {short_title(self.shelf.titles[item], WIDTH)}, says {model}")
         picture = drawn(self.shelf, item, near["item_id"])
         self.around.value = f"<div style='display:flex;gap:2em;flex-wrap:wrap'>{told}{picture}</div>"
 
@@ -280,14 +293,14 @@ class Explorer(widgets.VBox):
         """Give what is shown now without a kernel: the lists as a DataFrame, and the map's figure or None."""
         columns = {name: pd.Series(titles, dtype=object) for name, titles in self.now.items()}
         frame = pd.DataFrame(columns).fillna("").map(lambda title: short_title(title, WIDTH))
-        found = self.shelf.map(self.item.value)
+        found = self.shelf.map(self.what)
         if found is None:
             return frame.set_axis(range(1, len(frame) + 1)), None
         codes, places = found
-        near = [self.item.value, *self.shelf.near(self.model.value, self.item.value, 5)["item_id"]]
+        near = [self.what, *self.shelf.near(self._asked()[0], self.what, 5)["item_id"]]
         named = dict(zip(self.shelf.matrix.item_codes(pd.Series(near, dtype=object)), near, strict=True))
         labels = {n: short_title(self.shelf.titles[named[c]], 24) for n, c in enumerate(codes) if c in named}
-        title = f"Near {short_title(self.shelf.titles[self.item.value], 30)} on the map"
+        title = f"Near {short_title(self.shelf.titles[self.what], 30)} on the map"
         return frame.set_axis(range(1, len(frame) + 1)), embedding_map(
             places, labels=labels, title=title
         ).figure
@@ -306,7 +319,7 @@ class Explorer(widgets.VBox):
             figure.savefig(picture, format="png")
             plt.close(figure)
             code = base64.b64encode(picture.getvalue()).decode()
-            page += f"<img alt='The map around {html.escape(self.shelf.titles[self.item.value])}' "
+            page += f"<img alt='The map around {html.escape(self.shelf.titles[self.what])}' "
             page += f"src='data:image/png;base64,{code}'>"
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         display({VIEW: view, "text/html": page, "text/plain": frame.to_string()}, raw=True)
