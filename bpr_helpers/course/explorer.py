@@ -26,6 +26,8 @@ from bpr_helpers.recommend import because_you_liked, recommend, rerank, short_ti
 
 NEWCOMER = "newcomer"
 MATCHES, ON_MAP, WIDTH = 20, 300, 46  # matches of a search, items on the map, letters of a title
+CELL = "text-align:left;line-height:1.5;padding:0 .8em 0 0"
+CAPTION = "text-align:left;white-space:nowrap;font-weight:bold"
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -166,10 +168,11 @@ def table(rows: pd.DataFrame, caption: str, marked: Iterable[Any] = ()) -> str:
         cells = [html.escape(short_title(value, WIDTH)) for value in row.loc[heads]]
         if star:
             cells[0] = f"<b>{cells[0]} ★</b>"
-        lines.append("".join(f"<td>{cell}</td>" for cell in (rank, *cells)))
-    head = "".join(f"<th scope='col'>{html.escape(str(one))}</th>" for one in ("", *heads))
+        lines.append("".join(f"<td style='{CELL}'>{cell}</td>" for cell in (rank, *cells)))
+    head = "".join(f"<th scope='col' style='{CELL}'>{html.escape(one)}</th>" for one in ("", *heads))
     body = "".join(f"<tr>{line}</tr>" for line in lines) or "<tr><td>nothing</td></tr>"
-    return f"<table><caption>{html.escape(caption)}</caption><tr>{head}</tr>{body}</table>"
+    said = f"<caption style='{CAPTION}'>{html.escape(caption)}</caption>"
+    return f"<table style='align-self:start'>{said}<tr>{head}</tr>{body}</table>"
 
 
 def drawn(shelf: Shelf, item: Any, near: Iterable[Any]) -> str:
