@@ -58,6 +58,7 @@ class Shelf:
                 raise ValueError(f"{name} knows other items than the first model: fit all on the same data.")
         self.models = dict(models)
         self.matrix = next(iter(models.values())).matrix
+        self.vectors = next((m.item_vectors for m in models.values() if hasattr(m, "item_vectors")), None)
         self.interactions = interactions
         ids = pd.Index(self.matrix.item_ids)
         known = (
@@ -142,7 +143,7 @@ class Shelf:
 
         None where no model has item vectors of two coordinates or more, or there are fewer than three items.
         """
-        vectors = next((m.item_vectors for m in self.models.values() if hasattr(m, "item_vectors")), None)
+        vectors = self.vectors
         if vectors is None or vectors.shape[1] < 2 or len(vectors) < 3:
             return None
         counts = next(iter(self.models.values())).item_counts
@@ -296,17 +297,16 @@ class Explorer(widgets.VBox):
         """Give what is shown now without a kernel: the lists as a DataFrame, and the map's figure or None."""
         columns = {name: pd.Series(titles, dtype=object) for name, titles in self.now.items()}
         frame = pd.DataFrame(columns).fillna("").map(lambda title: short_title(title, WIDTH))
-        found = self.shelf.map(self.what)
-        if found is None:
-            return frame.set_axis(range(1, len(frame) + 1)), None
-        codes, places = found
+        frame = frame.set_axis(range(1, len(frame) + 1))
+        found, vectors = self.shelf.map(self.what), self.shelf.vectors
+        if found is None or vectors is None:
+            return frame, None
+        codes = found[0]
         near = [self.what, *self.shelf.near(self._asked()[0], self.what, 5)["item_id"]]
         named = dict(zip(self.shelf.matrix.item_codes(pd.Series(near, dtype=object)), near, strict=True))
         labels = {n: short_title(self.shelf.titles[named[c]], 24) for n, c in enumerate(codes) if c in named}
         title = f"Near {short_title(self.shelf.titles[self.what], 30)} on the map"
-        return frame.set_axis(range(1, len(frame) + 1)), embedding_map(
-            places, labels=labels, title=title
-        ).figure
+        return frame, embedding_map(vectors[codes], labels=labels, title=title).figure
 
     def _ipython_display_(self) -> None:
         frame, figure = self.still()
