@@ -157,17 +157,15 @@ def sampled_ranks(
     References
     ----------
     Efraimidis and Spirakis (2006), Weighted random sampling with a reservoir: the n smallest of exponential
-    numbers divided by the weights are weighted draws without replacement.
+    numbers divided by the weights are weighted draws without replacement, used where few items are left.
     """
     priority = tie_priority(seen.n_items, seed)
-    weights = np.ones(seen.n_items) if weights is None else np.asarray(weights, np.float64)
+    draws = _Draws(seen.n_items, n, None if weights is None else np.asarray(weights, np.float64), seed)
 
     def rank(block: _Block, scores: NDArray[np.float32]) -> Ranks:
-        return _rank_sampled(scores, seen, block, n, weights, priority, seed)
+        return _rank_sampled(scores, seen, block, draws, priority)
 
-    widest = int(np.diff(_run_starts(users), append=len(users)).max(initial=1))
-    size = max(1, BLOCK // (seen.n_items * widest))  # a block draws one row of numbers per relevant item
-    return _rank_in_blocks(rank, score, users, items, size, progress)
+    return _rank_in_blocks(rank, score, users, items, max(1, BLOCK // seen.n_items), progress)
 
 
 def top_k(
@@ -494,38 +492,103 @@ def _padded_metrics(
 
 
 def _rank_sampled(
-    scores: NDArray[np.float32],
-    seen: InteractionMatrix,
-    block: _Block,
-    n: int,
-    weights: Floats,
-    priority: Codes,
-    seed: int,
+    scores: NDArray[np.float32], seen: InteractionMatrix, block: _Block, draws: _Draws, priority: Codes
 ) -> Ranks:
     unseen = _hide_seen(scores, seen, block.users)  # (b, n_items)
-    _check_finite(np.sort(unseen, axis=1), seen.n_items - np.diff(seen.csr.indptr)[block.users])
+    if (np.isfinite(unseen).sum(1) != seen.n_items - np.diff(seen.csr.indptr)[block.users]).any():
+        raise ValueError(NOT_FINITE)
     ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)
-    rows, items = block.rows[ranked], block.items[ranked]
+    rows, items = block.rows[ranked], block.items[ranked]  # (n_ranked,), as all below
     forbidden = np.isneginf(unseen)  # (b, n_items): seen, or a test item of the user
     forbidden[rows, items] = True
-    rng = np.random.default_rng([seed, int(block.users[0])])
-    drawn, allowed = _draw_candidates(forbidden[rows], weights, n, rng)  # (n_ranked, n candidates) both
-    value, other = scores[rows, items][:, None], scores[rows[:, None], drawn]
-    higher = ((other > value) & allowed).sum(1)  # (n_ranked,)
-    tied = (other == value) & allowed
-    ahead = (tied & (priority[drawn] < priority[items][:, None])).sum(1)
+    found = np.zeros((4, len(rows)), np.int64)  # rank, higher, equal, n_candidates
+    size = max(1, BLOCK // (4 * draws.n))  # items whose candidates are drawn at a time
+    for some in (slice(start, start + size) for start in range(0, len(rows), size)):
+        row, item = rows[some], items[some]
+        drawn = draws.candidates(forbidden, row, block.users[row], item)  # (size, n)
+        allowed = drawn < seen.n_items
+        drawn[~allowed] = 0
+        value, other = scores[row, item][:, None], scores[row[:, None], drawn]
+        higher = ((other > value) & allowed).sum(1)
+        tied = (other == value) & allowed
+        ahead = (tied & (priority[drawn] < priority[item][:, None])).sum(1)
+        found[:, some] = higher + ahead + 1, higher, tied.sum(1), 1 + allowed.sum(1)
     lengths = np.ones(len(ranked))
-    lengths[ranked] += allowed.sum(1)
-    return _spread(ranked, higher + ahead + 1, higher, tied.sum(1), lengths)
+    lengths[ranked] = found[3]
+    return _spread(ranked, found[0], found[1], found[2], lengths)
 
 
-def _draw_candidates(
-    forbidden: NDArray[np.bool_], weights: Floats, n: int, rng: np.random.Generator
-) -> tuple[Codes, NDArray[np.bool_]]:
-    """Draw n codes per row without replacement, never a forbidden one; False marks a place left empty."""
-    with np.errstate(divide="ignore"):
-        keys = rng.standard_exponential(forbidden.shape) / weights
-    keys[forbidden] = np.inf
-    n = min(n, forbidden.shape[1])
-    drawn = np.argpartition(keys, n - 1, axis=1)[:, :n]
-    return drawn, np.isfinite(np.take_along_axis(keys, drawn, axis=1))
+MOST_TURNS = 16  # of drawing again what was forbidden or repeated; then all items are looked at
+
+
+class _Draws:
+    """Candidates of relevant items, drawn one after the other without replacement.
+
+    Every relevant item has a stream of numbers of its own, made of the seed, its user and itself: what it is
+    compared with depends neither on blocks nor on what else is tested. A draw that is forbidden, or repeats
+    an earlier one, is drawn again, which gives what remains the chances of a draw without it.
+    """
+
+    def __init__(self, n_items: int, n: int, weights: Floats | None, seed: int) -> None:
+        self.n_items, self.n, self.weights = n_items, min(n, n_items), weights
+        self.seed = _mixed(np.array([seed % 2**64], np.uint64))
+        if weights is not None:
+            self.cumulative = np.cumsum(weights) / weights.sum()  # (n_items,)
+
+    def candidates(self, forbidden: NDArray[np.bool_], rows: Codes, users: Codes, items: Codes) -> Codes:
+        """Draw n items for each of r relevant ones: (r, n), n_items where there are too few.
+
+        What may not be drawn for user users[j] and item items[j] says row rows[j] of `forbidden` (b, n_items).
+        """
+        streams = _mixed(self.seed + (users * np.int64(self.n_items) + items).astype(np.uint64))  # (r,)
+        drawn = np.full((len(rows), self.n), self.n_items)
+        possible = ~forbidden if self.weights is None else ~forbidden & (self.weights > 0)
+        many = (possible.sum(1) >= 2 * self.n)[rows]  # with fewer, most draws would be repeated
+        row, place = (axis.ravel() for axis in np.indices(drawn.shape))  # what is open
+        row, place = row[many[row]], place[many[row]]
+        for turn in range(MOST_TURNS):
+            item = self._drawn(_numbers(streams[row], turn * self.n + place))
+            drawn[row, place] = np.where(forbidden[rows[row], item], self.n_items, item)
+            touched = np.unique(row)
+            ordered = np.sort(drawn[touched], axis=1)
+            ordered[:, 1:][ordered[:, 1:] == ordered[:, :-1]] = self.n_items
+            drawn[touched] = ordered
+            row, place = np.nonzero(ordered == self.n_items)
+            row = touched[row]
+            if not len(row):
+                break
+        for last in np.union1d(row, np.flatnonzero(~many)):
+            self._fill(drawn[last], forbidden[rows[last]], streams[last])
+        return drawn
+
+    def _drawn(self, numbers: Floats) -> Codes:
+        """Items, forbidden or not, from numbers between 0 and 1."""
+        if self.weights is None:
+            return (numbers * self.n_items).astype(np.int64)
+        return np.minimum(np.searchsorted(self.cumulative, numbers), self.n_items - 1)
+
+    def _fill(self, drawn: Codes, forbidden: NDArray[np.bool_], stream: np.uint64) -> None:
+        """Draw what is open from all items that are left: the least of exponential numbers over weights."""
+        left = ~forbidden
+        left[drawn[drawn < self.n_items]] = False
+        if self.weights is not None:
+            left &= self.weights > 0
+        codes = np.flatnonzero(left)
+        keys = -np.log(_numbers(stream, MOST_TURNS * self.n + codes))
+        if self.weights is not None:
+            keys /= self.weights[codes]
+        places = np.flatnonzero(drawn == self.n_items)[: len(codes)]
+        drawn[places] = codes[np.argsort(keys)[: len(places)]]
+
+
+def _numbers(streams: Any, places: Codes) -> Floats:
+    """Numbers between 0 and 1, both left out, at places of streams: SplitMix64 of Steele et al. (2014)."""
+    with np.errstate(over="ignore"):
+        bits = _mixed(streams + places.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    return np.asarray((bits >> np.uint64(12)) + 0.5) / 2.0**52
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
