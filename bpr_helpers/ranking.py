@@ -29,8 +29,13 @@ from numpy.typing import NDArray
 
 from bpr_helpers import metrics
 from bpr_helpers.matrix import BLOCK, Codes, Floats, InteractionMatrix, like_lengths
+from bpr_helpers.parallel import one_blas_thread
 
 Score = Callable[[Codes], NDArray[np.float32]]
+
+# Rows of fewer items than LONG are sorted. Longer ones are gone through for each value that is looked for,
+# where there are at most FEW in a row or only the first places matter: that is faster.
+LONG, FEW = 4096, 10
 
 NOT_FINITE = "The recommender's scores are not all finite: look for a diverged training."
 
@@ -77,25 +82,28 @@ def full_ranks(
     users : int array (n,), codes of the users, ascending
     items : int array (n,), codes of their relevant items; -1 for an item unknown to the model
     first : int, how many places of each list matter: an item further down has rank inf, and higher and equal
-        are not counted, which spares sorting the lists; None ranks every item
+        are nan, which spares sorting long lists; None ranks every item
     seed : int, of the permutation that orders equal scores
     progress : bool, show a progress bar over users
 
     Returns
     -------
-    Ranks, n entries in the order given
+    Ranks, n entries in the order given. However many users there are, scores are held of two blocks more than
+    there are processors, 16 MB each, and while a block is ranked a copy of it and a byte per score: 104 MB
+    with two processors. (A block has 2^22 scores, `matrix.BLOCK`, or one user.)
 
     Raises
     ------
     ValueError
-        A score is not finite; with `first`, one that would stand in its places.
+        A score is not finite; with `first` and long lists, one that would stand in its places.
     """
     priority = tie_priority(seen.n_items, seed)
 
     def rank(block: _Block, scores: NDArray[np.float32]) -> Ranks:
-        if first is None:
-            return _rank_block(scores, seen, block, priority)
-        return _rank_top(scores, seen, block, priority, first)
+        if first is not None and seen.n_items >= LONG:
+            return _rank_top(scores, seen, block, priority, first)
+        ranks = _rank_block(scores, seen, block, priority)
+        return ranks if first is None else _up_to(ranks, first)
 
     return _rank_in_blocks(rank, score, users, items, max(1, BLOCK // seen.n_items), progress)
 
@@ -309,7 +317,8 @@ def _rank_in_blocks(
     workers = os.cpu_count() or 1
     done: list[Ranks] = []
     pending: deque = deque()
-    with ThreadPoolExecutor(workers) as pool, _bar(len(_run_starts(users)), progress) as bar:
+    n_users = len(_run_starts(users))
+    with ThreadPoolExecutor(workers) as pool, one_blas_thread(), _bar(n_users, progress) as bar:
         for block in _blocks(users, items, size):
             pending.append(pool.submit(rank, block, np.asarray(score(block.users))))
             if len(pending) > workers:  # so that no more than a few blocks are in memory
@@ -331,19 +340,47 @@ def _bar(n_users: int, progress: bool) -> Any:
 def _rank_block(
     scores: NDArray[np.float32], seen: InteractionMatrix, block: _Block, priority: Codes
 ) -> Ranks:
-    """Ranks by counting: sort each row once, and find every relevant item in it by binary search."""
-    ascending = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy; seen items are -inf
+    """Ranks by counting how many others score more, and as much."""
+    hidden = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy; seen items are -inf
     n_candidates = seen.n_items - np.diff(seen.csr.indptr)[block.users]  # (b,)
-    ascending.sort(axis=1)
-    _check_finite(ascending, n_candidates)
+    if (np.isfinite(hidden).sum(1) != n_candidates).any():
+        raise ValueError(NOT_FINITE)
     ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)  # (n,)
     rows, items = block.rows[ranked], block.items[ranked]  # (n_ranked,), as all below
     values = scores[rows, items]
-    below = _count_in_rows(ascending, rows, values, np.less)
-    equal = _count_equal(ascending, rows, values, below)  # others with the same score
-    higher = seen.n_items - below - equal - 1
+    higher, equal = _higher_and_equal(hidden, rows, values)
     ahead = _ties_ahead(scores, seen, block.users, rows, items, equal, priority)  # of the equal ones
     return _spread(ranked, higher + ahead + 1, higher, equal, n_candidates[block.rows])
+
+
+def _up_to(ranks: Ranks, first: int) -> Ranks:
+    """Forget what stands behind the first places, and the counts."""
+    unknown = np.full(len(ranks.rank), np.nan)
+    return Ranks(np.where(ranks.rank <= first, ranks.rank, np.inf), unknown, unknown, ranks.n_candidates)
+
+
+def _higher_and_equal(hidden: NDArray[np.float32], rows: Codes, values: Any) -> tuple[Codes, Codes]:
+    """How many entries of row rows[j] are above values[j], and how many others equal it.
+
+    A long row with few values is gone through for each of them; any other is sorted, in place, for all.
+    """
+    n_items = hidden.shape[1]
+    in_row = np.bincount(rows, minlength=len(hidden))  # (b,)
+    few = (in_row <= FEW) & (n_items >= LONG)  # (b,)
+    higher, equal = np.zeros((2, len(rows)), np.int64)
+    for j in np.flatnonzero(few[rows]):
+        higher[j] = np.count_nonzero(hidden[rows[j]] > values[j])
+        equal[j] = np.count_nonzero(hidden[rows[j]] >= values[j]) - higher[j] - 1
+    rest = np.flatnonzero(~few[rows])
+    if len(rest):
+        kept = np.flatnonzero(~few & (in_row > 0))  # (b',)
+        ascending = hidden if len(kept) == len(hidden) else hidden[kept]
+        ascending.sort(axis=1)
+        place = np.searchsorted(kept, rows[rest])
+        below = _count_in_rows(ascending, place, values[rest], np.less)
+        equal[rest] = _count_equal(ascending, place, values[rest], below)
+        higher[rest] = n_items - below - equal[rest] - 1
+    return higher, equal
 
 
 def _rank_top(
@@ -360,6 +397,7 @@ def _rank_top(
         tied = np.flatnonzero(row == values[j])
         ahead = np.count_nonzero(priority[tied] < priority[block.items[j]])
         rank[j] = 1 + np.count_nonzero(row > values[j]) + ahead
+    rank[rank > k] = np.inf
     unknown = np.full(len(ranked), np.nan)
     n_candidates = seen.n_items - np.diff(seen.csr.indptr)[block.users]  # (b,)
     return Ranks(rank, unknown, unknown, n_candidates[block.rows].astype(np.float64))
@@ -402,14 +440,6 @@ def _hide_seen(scores: NDArray[np.float32], seen: InteractionMatrix, users: Code
     rows = seen.csr[users]
     hidden[np.repeat(np.arange(len(users)), np.diff(rows.indptr)), rows.indices] = -np.inf
     return hidden
-
-
-def _check_finite(ascending: NDArray[np.float32], n_candidates: Codes) -> None:
-    """Look at both ends of the sorted rows: nan and inf come last, -inf comes first of the unseen."""
-    some = np.flatnonzero(n_candidates > 0)
-    lowest = ascending[some, ascending.shape[1] - n_candidates[some]]
-    if not (np.isfinite(lowest).all() and np.isfinite(ascending[some, -1]).all()):
-        raise ValueError(NOT_FINITE)
 
 
 def _count_in_rows(
@@ -538,7 +568,7 @@ class _Draws:
     def candidates(self, forbidden: NDArray[np.bool_], rows: Codes, users: Codes, items: Codes) -> Codes:
         """Draw n items for each of r relevant ones: (r, n), n_items where there are too few.
 
-        What may not be drawn for user users[j] and item items[j] says row rows[j] of `forbidden` (b, n_items).
+        Row rows[j] of `forbidden` (b, n_items) says what may not be drawn for users[j] and items[j].
         """
         streams = _mixed(self.seed + (users * np.int64(self.n_items) + items).astype(np.uint64))  # (r,)
         drawn = np.full((len(rows), self.n), self.n_items)

@@ -43,8 +43,10 @@ def test_the_order_is_by_value_then_by_the_permutation():
 
 @pytest.mark.parametrize("block", [1, 3 * N_ITEMS, 2**22])
 @pytest.mark.parametrize("levels", [1, 3, 10**6])
-def test_ranks_and_lists_agree_with_a_naive_sort(data, monkeypatch, block, levels):
-    monkeypatch.setattr(ranking, "BLOCK", block)
+@pytest.mark.parametrize(("long", "few"), [(4096, 10), (0, 5), (0, 99)])  # sorted, partly sorted, not sorted
+def test_ranks_and_lists_agree_with_a_naive_sort(data, monkeypatch, block, levels, long, few):
+    for name, value in {"BLOCK": block, "LONG": long, "FEW": few}.items():
+        monkeypatch.setattr(ranking, name, value)
     _, test, seen = data
     scores = np.random.default_rng(levels).integers(0, levels, (N_USERS, N_ITEMS)).astype(np.float32)
     users, items = codes(test)
@@ -84,7 +86,9 @@ def test_ties_follow_the_seed_and_not_the_order_of_items(data):
 
 @pytest.mark.parametrize("levels", [1, 3, 10**6])
 @pytest.mark.parametrize("k", [1, 10, 40, 60])
-def test_mean_ndcg_is_that_of_evaluate_and_takes_some_users(data, monkeypatch, levels, k):
+@pytest.mark.parametrize("long", [0, 4096])
+def test_mean_ndcg_is_that_of_evaluate_and_takes_some_users(data, monkeypatch, levels, k, long):
+    monkeypatch.setattr(ranking, "LONG", long)
     _, test, seen = data
     model = Fixed(np.random.default_rng(0).integers(0, levels, (N_USERS, N_ITEMS)), seen)
     valid = InteractionMatrix.from_frame(test, like=seen)
@@ -94,8 +98,9 @@ def test_mean_ndcg_is_that_of_evaluate_and_takes_some_users(data, monkeypatch, l
     assert mean_ndcg(model.score, seen, valid, k) == pytest.approx(per_user.mean(), abs=1e-15)
 
 
-def test_mean_ndcg_in_a_long_list():
+def test_mean_ndcg_in_a_long_list(monkeypatch):
     """So long that several items share a group when the first k are bounded."""
+    monkeypatch.setattr(ranking, "LONG", 1000)
     rng = np.random.default_rng(0)
     train = [(u, i) for u in range(6) for i in rng.choice(1500, 40, replace=False)]
     seen = matrix_of(train, 6, 1500)
@@ -109,7 +114,9 @@ def test_mean_ndcg_in_a_long_list():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_mean_ndcg_refuses_scores_that_are_not_finite(data, bad):
+@pytest.mark.parametrize("long", [0, 4096])
+def test_mean_ndcg_refuses_scores_that_are_not_finite(data, monkeypatch, bad, long):
+    monkeypatch.setattr(ranking, "LONG", long)
     _, test, seen = data
     valid = InteractionMatrix.from_frame(test, like=seen)
     scores = np.random.default_rng(0).random((N_USERS, N_ITEMS)).astype(np.float32)
