@@ -7,6 +7,8 @@ NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 SOLUTIONS := $(sort $(wildcard notebooks/solutions/*.ipynb))
 # All of benchmarks/ but what the others import, and the search, which chooses the defaults and takes an hour.
 BENCHMARKS := $(filter-out $(patsubst %,benchmarks/%.py,common courses peers search),$(wildcard benchmarks/*.py))
+# Tests that start whole runs, sweeps and kernels, in processes of their own.
+RUN_TESTS := $(addprefix tests/course/test_,runs.py sweep_run.py other_data.py exercises.py)
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
@@ -26,7 +28,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-notebooks test-browser lab lint bench site notebooks exercises clean \
+.PHONY: help run test test-unit test-runs test-notebooks test-browser lab lint bench site notebooks exercises clean \
 	moved
 .NOTPARALLEL:
 
@@ -36,13 +38,17 @@ help: ## show this list
 run: $(READY) ## notebooks 01 to 04 on MovieLens-100K through papermill, into runs/default/
 	.venv/bin/bpr run --run-dir runs/default
 
-test: test-unit test-notebooks ## the whole test suite: unit and property tests, then every notebook under nbval
+test: test-unit test-runs test-notebooks ## the whole test suite
 
 # Three at a time on two cores, since many of these tests wait for processes that they have started.
-test-unit: $(READY) ## the first half of `make test`
-	@$(FRESH) $(PY) -m pytest tests bpr_helpers --doctest-modules -n 3 --dist loadfile
+test-unit: $(READY) ## its first part: unit and property tests
+	@$(FRESH) $(PY) -m pytest tests bpr_helpers --doctest-modules $(addprefix --ignore=,$(RUN_TESTS)) \
+		-n 3 --dist loadfile
 
-test-notebooks: $(READY) ## the second half: strictly in order, since notebooks share a run folder
+test-runs: $(READY) ## its second part: whole runs and sweeps, killed and resumed, and other data
+	@$(FRESH) $(PY) -m pytest $(RUN_TESTS) -n 3 --dist load
+
+test-notebooks: $(READY) ## its third part: every notebook, in order, since they share a run folder
 	@$(FRESH) $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 \
 		--junitxml="$$root/cells.xml" $(NOTEBOOKS) $(SOLUTIONS) && $(PY) docs/notebooks.py "$$root/cells.xml"
 

@@ -6,7 +6,8 @@ from scipy import stats
 
 LATER_SECRETS = {
     "model_1": "20",
-    "evaluation_1": "0\\.2|20 %",
+    "evaluation_1": "9|nine",
+    "evaluation_5": "100",
     "tuning_1": "16|sixteen",
     "better_1": "0?\\.8",
 }
@@ -50,15 +51,25 @@ def step(users, items, u, i, j, rate, l2, *, sign=1, at_once=True, l2_items=True
     return users, items
 
 
-def average_precision(ranks, k, *, divide=len):
-    hits = sorted(rank for rank in ranks if rank <= k)
-    return sum((n + 1) / rank for n, rank in enumerate(hits)) / max(1, divide(ranks))
+def recall_and_ndcg(ranks, k, *, log=np.log2, per=len, ideal=lambda ranks, k: min(k, len(ranks)), add=1):
+    gains = [1 / log(rank + add) for rank in ranks if rank <= k]
+    best = sum(1 / log(rank + add) for rank in range(1, ideal(ranks, k) + 1))
+    return len(gains) / per(ranks), sum(gains) / best
 
 
 def bootstrap(values, rng, *, n=2000, statistic=np.mean, replace=True, ends=(0.025, 0.975), size=None):
     size = size or len(values)
     samples = [statistic(rng.choice(values, size, replace=replace)) for _ in range(n)]
     return np.quantile(samples, ends)
+
+
+def interval(a, b, rng, **how):
+    return bootstrap(a - b, rng, **how)
+
+
+def unpaired(a, b, rng):
+    means = [rng.choice(a, len(a)).mean() - rng.choice(b, len(b)).mean() for _ in range(2000)]
+    return np.quantile(means, [0.025, 0.975])
 
 
 def flips(differences, n_flips, rng):
@@ -70,6 +81,13 @@ def p_value(differences, n_flips, rng, *, extra=1, two_sided=True):
     found, observed = flips(differences, n_flips, rng), differences.mean()
     as_far = np.abs(found) >= abs(observed) if two_sided else found >= observed
     return (extra + as_far.sum()) / (extra + n_flips)
+
+
+def doubled(differences, n_flips, rng, *, most=1, extra=1):
+    """The lesson's way: count on the side of what was observed, and double."""
+    found, observed = np.round(flips(differences, n_flips, rng), 9), np.round(differences.mean(), 9)
+    as_far = min((found >= observed).sum(), (found <= observed).sum())
+    return min(most, 2 * (extra + as_far) / (extra + n_flips))
 
 
 def early(train, test, *, first="min", last="max", compare="lt"):
@@ -114,14 +132,23 @@ def later_right():
         "model_2": [bias_slopes, lambda *g: np.float32(bias_slopes(*g)), lambda *g: [*bias_slopes(*g)]],
         "model_3": [drawn, redrawn, lambda *given: pd.Series(drawn(*given))],
         "model_4": [step, lambda *given: [table.astype(np.float32) for table in step(*given)]],
-        "model_5": ["ace", "a, c, e", {"e", "c", "a"}],
-        "evaluation_1": [0.2, np.float64(0.2), 2 / 10, np.array([0.2])],
-        "evaluation_2": [average_precision, lambda *given: np.float32(average_precision(*given))],
-        "evaluation_3": [bootstrap, lambda v, rng: tuple(bootstrap(v, rng, n=4000)), lambda v, rng: [
-            *np.quantile(v[rng.integers(0, len(v), (3000, len(v)))].mean(axis=1), [0.025, 0.975])
-        ]],
-        "evaluation_4": [p_value, lambda *given: np.float32(p_value(*given))],
-        "evaluation_5": ["bcd", ["b", "c", "d"], "B C D"],
+        "model_5": ["grows", " Grows "],
+        "model_6": ["ace", "a, c, e", {"e", "c", "a"}],
+        "evaluation_1": [9, 9.0, np.float32(9), np.array([9])],
+        "evaluation_2": [
+            recall_and_ndcg,
+            lambda ranks, k: recall_and_ndcg(ranks, k, log=np.log),  # any logarithm: the ratio is the same
+            lambda *given: np.float32(recall_and_ndcg(*given)),
+            lambda *given: pd.Series(recall_and_ndcg(*given), index=["recall", "ndcg"]),
+        ],
+        "evaluation_3": [interval, lambda a, b, rng: tuple(interval(a, b, rng, n=4000)), lambda a, b, rng: [
+            *np.quantile((a - b)[rng.integers(0, len(a), (3000, len(a)))].mean(axis=1), [0.025, 0.975])
+        ], lambda a, b, rng: np.quantile(
+            [(a[u] - b[u]).mean() for u in rng.integers(0, len(a), (2000, len(a)))], [0.025, 0.975]
+        ).astype(np.float32)],
+        "evaluation_4": [p_value, doubled, lambda *given: np.float32(p_value(*given))],
+        "evaluation_5": [100, 100.0, np.int16(100), pd.Series([100])],
+        "evaluation_6": ["bcd", ["b", "c", "d"], "B C D"],
         "pitfalls_1": ["rises", " Rises"],
         "pitfalls_2": [early, lambda *given: [*early(*given)], lambda *given: {*early(*given)}],
         "pitfalls_3": [price, lambda *given: [*price(*given)], lambda *given: np.array(price(*given))],
@@ -178,33 +205,49 @@ def later_wrong():
             lambda *given: step(*given)[0],
             lambda users, items, *given: (users * 0.9, step(users, items, *given)[1]),
         ],
-        "model_5": ["abce", "ae", "acde", "bd"],
-        "evaluation_1": [1, 2, 0.1, 0.02, 1.0],
+        "model_5": ["settles", "shrinks", "explodes"],
+        "model_6": ["abce", "ae", "acde", "acef", "bd"],
+        "evaluation_1": [3, 1 / 9, 6, 27, np.sqrt(3), 3 * 943],
         "evaluation_2": [
-            lambda ranks, k: average_precision(ranks, k, divide=lambda r: k),
-            lambda ranks, k: average_precision(ranks, k, divide=lambda r: sum(x <= k for x in r)),
-            lambda ranks, k: average_precision(ranks, k, divide=lambda r: min(k, len(r))),
-            lambda ranks, k: average_precision(ranks, np.inf),
-            lambda ranks, k: np.mean([rank <= k for rank in ranks]),  # recall
-            lambda ranks, k: np.mean([1 / rank for rank in ranks]),
+            changed(recall_and_ndcg, per=lambda ranks: 10),  # recall divided by k
+            lambda ranks, k: (
+                recall_and_ndcg(ranks, k)[0] * len(ranks) / min(k, len(ranks)),
+                recall_and_ndcg(ranks, k)[1],
+            ),
+            changed(recall_and_ndcg, log=lambda rank: rank - 1),  # the discount 1 / rank
+            changed(recall_and_ndcg, log=lambda rank: np.log2(rank + 1)),  # one rank too far
+            changed(recall_and_ndcg, ideal=lambda ranks, k: len(ranks)),  # not cut at k
+            changed(recall_and_ndcg, ideal=lambda ranks, k: k),
+            changed(recall_and_ndcg, ideal=lambda ranks, k: max(1, sum(rank <= k for rank in ranks))),
+            lambda ranks, k: recall_and_ndcg([rank + (rank == k) for rank in ranks], k),  # rank < k
+            lambda ranks, k: recall_and_ndcg(ranks, np.inf, ideal=lambda ranks, k: len(ranks)),
+            lambda *given: recall_and_ndcg(*given)[::-1],
+            lambda *given: recall_and_ndcg(*given)[1],
         ],
         "evaluation_3": [
-            lambda v, rng: (v.mean() - 1.96 * v.std(), v.mean() + 1.96 * v.std()),
-            changed(bootstrap, replace=False),
-            changed(bootstrap, ends=(0.05, 0.95)),
-            changed(bootstrap, statistic=np.median),
-            changed(bootstrap, size=10),
-            lambda v, rng: np.quantile(v, [0.025, 0.975]),
-            lambda v, rng: bootstrap(v, rng)[::-1],
+            unpaired,
+            lambda a, b, rng: bootstrap(a, rng) - bootstrap(b, rng),
+            lambda a, b, rng: bootstrap(a, rng) - bootstrap(b, rng)[::-1],
+            lambda a, b, rng: interval(b, a, rng),
+            lambda a, b, rng: np.quantile(a - b, [0.025, 0.975]),
+            lambda a, b, rng: (a - b).mean() + np.array([-1.96, 1.96]) * (a - b).std(),
+            changed(interval, replace=False),
+            changed(interval, ends=(0.05, 0.95)),
+            changed(interval, size=10),
+            lambda *given: interval(*given)[::-1],
         ],
         "evaluation_4": [
             changed(p_value, extra=0),
             changed(p_value, two_sided=False),
+            changed(doubled, extra=0),
+            changed(doubled, most=2),  # not cut at 1
+            lambda *given: doubled(*given) / 2,
             lambda d, n, rng: 1 - p_value(d, n, rng),
             lambda d, n, rng: stats.norm.sf(abs(d.mean() / d.std() * np.sqrt(len(d)))),
             lambda d, n, rng: (1 + sum(rng.permutation(d).mean() >= d.mean() for _ in range(n))) / (n + 1),
         ],
-        "evaluation_5": ["abcd", "bc", "bcde", "ae"],
+        "evaluation_5": [25, 50, 200, 400, 99, 1297, 0.9],
+        "evaluation_6": ["abcd", "bc", "bcde", "bcdf", "ae"],
         "pitfalls_1": ["falls", "stays", "up"],
         "pitfalls_2": [
             changed(early, compare="le"),

@@ -33,13 +33,14 @@ DATA = {  # what a check is given beside the answer
     "start_3": ["model", "popular", "users"],
     "kcore_1": ["liked"],
     "split_4": ["core"],
+    "evaluation_5": ["whole", "latest"],
 }
 SECRETS = {"start_1": "6", "kcore_1": "53", "split_3": "47|48|0.4", "split_4": "910"} | LATER_SECRETS
 
 
 @pytest.fixture(scope="module")
 def world(core):
-    split = split_per_user(core, valid_fraction=0.1)
+    split, without_valid = split_per_user(core, valid_fraction=0.1), split_per_user(core)
     return SimpleNamespace(
         core=core,
         liked=load_interactions().query("rating >= 4"),
@@ -47,6 +48,8 @@ def world(core):
         model=ItemKNN().fit(split.train),
         popular=Popularity().fit(split.train),
         users=(361, 527),
+        whole=ItemKNN().fit(without_valid.train),
+        latest=without_valid.test,
     )
 
 
@@ -322,9 +325,24 @@ def test_plausible_wrong_answers_are_caught_with_two_hints(name, world):
             assert not re.search(rf"(?<!\d)({SECRETS[name]})", " ".join(verdict.hints))
 
 
-@pytest.mark.parametrize("name", ["start_1", "kcore_4", "split_2", "split_3"])
+@pytest.mark.parametrize("name", ["start_1", "kcore_4", "split_2", "split_3", "evaluation_2"])
 def test_wrong_answers_get_different_hints(name, world):
     assert len({judge(name, answer, world).hints for answer in wrong(world)[name]}) >= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "said"),
+    [
+        ("model_3", 0, "a chosen item is among the negatives."),
+        ("model_4", 2, "with L2, an item's vector is off."),
+        ("evaluation_2", 0, "the recall is off."),
+        ("evaluation_2", 5, "the NDCG is off."),
+        ("evaluation_3", 0, "the interval is much too wide."),
+        ("evaluation_4", 3, "a p-value is never above 1."),
+    ],
+)
+def test_the_hint_names_what_is_wrong(name, n, said, world):
+    assert judge(name, wrong(world)[name][n], world).hints[0] == said
 
 
 @pytest.mark.parametrize("kind", GARBAGE)

@@ -170,7 +170,7 @@ def test_some_notebooks(bpr):
     assert bpr("--all").calls[-1][1] == list(RUN_ORDER)
     assert bpr("--from", "03").calls[-1][1] == [third, fourth]
     assert bpr("--from", "03", "--all").calls[-1][1] == [third, fourth, *later[1:]]
-    assert bpr("--from", "06").calls[-1][1] == [later[1]]
+    assert bpr("--from", "05").calls[-1][1] == [later[1]]
     assert bpr("--only", "04", "--only", "02_chron").calls[-1][1] == [second, fourth]
     assert bpr("--only", "01").calls[-1][1] == [first]
 

@@ -5,18 +5,12 @@ import builtins
 import json
 import re
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 from papermill import inspect_notebook
 
 from bpr_helpers.course.parameters import NOTEBOOKS
-from bpr_helpers.course.run_folder import RunFolder
-from bpr_helpers.course.series import TUNING
 
 FILES = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 MACHINE = re.compile(r"/tmp/|/home/|/root/|/Users/|[A-Z]:\\\\Users")
@@ -168,77 +162,3 @@ def test_no_cell_needs_one_that_may_be_left_out(code, left_out):
             known |= bound(tree)
             needed |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - known
     assert not needed
-
-
-def run_series(folder, parameters, *options):
-    """Run notebooks of the course in a folder; give what `bpr run` printed, and the outputs by notebook."""
-    pairs = [word for pair in parameters.items() for word in ("-p", *pair)]
-    command = [sys.executable, "-m", "bpr_helpers", "run", *options, *pairs]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    executed = (folder / "runs/default/notebooks").glob("*.ipynb")
-    return done.stdout, {file.stem: outputs_of(file) for file in executed}
-
-
-def purchases(users=4):
-    """Everybody buys five of eight things, in two groups of taste."""
-    rows = [(f"u{u}", f"i{(i + 4 * (u % 2)) % 8}") for u in range(users) for i in range(5)]
-    return pd.DataFrame(rows, columns=["user_id", "item_id"])
-
-
-STAGES = [word for stage in ("01", "02", "03", "04") for word in ("--only", stage)]
-TINY = {"source": "buys.csv", "user_k": "2", "item_k": "1", "epochs": "2", "dim": "4", "batch_size": "8"}
-
-
-def test_data_without_times_go_through_the_stages(tmp_path):
-    purchases().to_csv(tmp_path / "buys.csv", index=False)
-    printed, executed = run_series(tmp_path, TINY, *STAGES)
-    assert "ndcg@10" in printed
-    assert (
-        "no times" in executed["02_chronological_split"] and "made-up" in executed["02_chronological_split"]
-    )
-    assert "recency=0" in executed["03_bpr_model"] and "recency=0" in executed["04_evaluation"]
-    run = RunFolder(tmp_path / "runs/default")
-    assert run.read("03_bpr_model")["model"].settings["recency"] == 0.0
-    assert "timestamp" not in run.read("02_chronological_split")["test"]
-
-
-def test_data_with_two_times_are_split_by_time(tmp_path):
-    plays = purchases().assign(timestamp=lambda rows: 10**9 + 10**5 * (rows.index % 5 > 2))
-    plays.to_csv(tmp_path / "buys.csv", index=False)
-    data = {name: TINY[name] for name in ("source", "user_k", "item_k")}
-    _, executed = run_series(tmp_path, data, *STAGES[:4])
-    assert (
-        "made-up" in executed["02_chronological_split"] and "random" not in executed["02_chronological_split"]
-    )
-
-
-def test_few_data_of_another_domain_go_through_the_notebooks(tmp_path):
-    """Five listeners, string ids, odd column names, milliseconds, and titles of songs.
-
-    All but 06, whose twenty configurations are compiled one by one, whatever the data.
-    """
-    rng = np.random.default_rng(0)
-    rows = [(f"ü-{u}", f"song/{i}") for u in range(5) for i in rng.choice(12, 6 + u, replace=False)]
-    plays = pd.DataFrame(rows, columns=["who", "what"])
-    plays.assign(when=1_600_000_000_123 + rng.integers(0, 10**10, len(plays))).to_csv(
-        tmp_path / "plays.csv", index=False
-    )
-    songs = pd.DataFrame(
-        {"item_id": [f"song/{i}" for i in range(12)], "title": [f"Étude {i}" for i in range(12)]}
-    )
-    songs.to_csv(tmp_path / "songs.csv", index=False)
-    parameters = {"source": "plays.csv", "items_source": "songs.csv", "timestamp_unit": "ms", "item_k": "1"}
-    parameters |= {"user_column": "who", "item_column": "what", "timestamp_column": "when", "user_k": "2"}
-    names = [name for name in NOTEBOOKS if name != TUNING]
-    only = [word for name in names for word in ("--only", name)]
-    printed, executed = run_series(tmp_path, parameters, *only)
-    assert "ndcg@10" in printed
-    assert set(executed) == set(names)
-    assert not [stem for stem, text in executed.items() if re.search("Toy Story|Star Wars|MovieLens", text)]
-    assert "Étude" in executed["04_evaluation"]
-
-
-def outputs_of(file):
-    cells = [cell for cell in json.loads(file.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
-    return json.dumps(outputs(cells), ensure_ascii=False)

@@ -11,9 +11,10 @@ from bpr_helpers.course.checks.evaluation import (
     evaluation_3,
     evaluation_4,
     evaluation_5,
+    evaluation_6,
 )
 from bpr_helpers.course.checks.kcore import kcore_1, kcore_2, kcore_3, kcore_4, kcore_5
-from bpr_helpers.course.checks.model import model_1, model_2, model_3, model_4, model_5
+from bpr_helpers.course.checks.model import model_1, model_2, model_3, model_4, model_5, model_6
 from bpr_helpers.course.checks.pitfalls import pitfalls_1, pitfalls_2, pitfalls_3, pitfalls_4
 from bpr_helpers.course.checks.split import split_1, split_2, split_3, split_4, split_5, split_6
 from bpr_helpers.course.checks.start import start_1, start_2, start_3, start_4, start_5
@@ -32,6 +33,7 @@ __all__ = [
     "evaluation_3",
     "evaluation_4",
     "evaluation_5",
+    "evaluation_6",
     "kcore_1",
     "kcore_2",
     "kcore_3",
@@ -42,6 +44,7 @@ __all__ = [
     "model_3",
     "model_4",
     "model_5",
+    "model_6",
     "pitfalls_1",
     "pitfalls_2",
     "pitfalls_3",

@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from bpr_helpers.course.checks.verdict import exercise, number, parts, require, returned, sort_claims
+from bpr_helpers.course.checks.verdict import (
+    exercise,
+    number,
+    parts,
+    require,
+    returned,
+    sort_claims,
+    word,
+)
 
 
 def _sigmoid(x: float) -> float:
@@ -20,12 +28,12 @@ def model_1(prediction: Any) -> None:
     require(
         given > 1,
         "the other step is the longer one.",
-        "A positive that trails has more to gain.",
+        "Read the figure of the loss again: which triples are pushed hard?",
     )
     require(
         abs(given / right - 1) < 0.25,
         "the factor is off.",
-        "The step is as long as the push says, the sigmoid of minus the lead: divide the two pushes.",
+        "Both steps go along the same vectors. Only the push differs: compute it for both leads.",
     )
 
 
@@ -110,23 +118,38 @@ def model_4(function: Any) -> None:
         require(
             np.allclose(new_users[1], users[1], atol=1e-5),
             "the user's vector is off.",
-            "It moves against its slope: towards the positive, away from the negative, and shorter by L2.",
+            "It moves towards the positive and away from the negative. L2, if there is any, shortens it.",
         )
         require(
             np.allclose(new_items[[2, 4]], items[[2, 4]], atol=1e-5),
-            "an item's vector is off.",
-            "All three slopes are taken where the triple stood before any of its vectors moved.",
+            "with L2, an item's vector is off." if l2 else "an item's vector is off.",
+            "L2 shortens all three vectors of the triple."
+            if l2
+            else "All three slopes are taken where the triple stood before any of its vectors moved.",
         )
 
 
+@exercise("03", "a word, such as `prediction = 'shrinks'`")
+def model_5(prediction: Any) -> None:
+    """Predict what a thousand epochs without L2 do to the lengths of vectors."""
+    given = word(prediction)
+    require(given in {"settles", "grows", "shrinks"}, "it is one of three words.", "Look at the task again.")
+    require(
+        given == "grows",
+        "the vectors do something else.",
+        "Take a triple in the right order, and make its vectors a little longer. What does its loss do?",
+    )
+
+
 @exercise("03", "the letters of the true claims, such as `claims = 'ab'`")
-def model_5(claims: Any) -> None:
-    """Sort claims about over-fitting, the prior and the refit."""
+def model_6(claims: Any) -> None:
+    """Sort claims about over-fitting, the prior, the refit, biases and patience."""
     told = {
-        "a": "“Without a prior”",
+        "a": "the figure of the loss",
         "b": "“The cure”",
         "c": "“From one comparison to an objective”",
-        "d": "“The same, from the package”",
-        "e": "“The bias, or one coordinate fixed at 1”",
+        "d": "the three steps at the end of “When to stop”",
+        "e": "the definition of the lead in section 1",
+        "f": "the table of “When to stop”",
     }
     sort_claims(claims, "ace", told)

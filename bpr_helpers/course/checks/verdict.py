@@ -138,7 +138,7 @@ def returned(function: Any, *arguments: Any) -> Any:
     except (Exception, SystemExit) as error:
         kind = type(error).__name__
         raise NotYet(
-            f"the function stops with a {kind}.", "Call it yourself on a small table to see where."
+            f"the function stops with a {kind}.", "Call it yourself on a small example to see where."
         ) from error
     require(result is not None, "the function returns nothing yet.", "Its last line is `return ...`.")
     return result
