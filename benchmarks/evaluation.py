@@ -42,7 +42,7 @@ def true_model(n_users: int, n_items: int, n_interactions: int) -> tuple[IALS, p
     held_out = np.random.default_rng(0).random(len(interactions)) < 0.1
     train, test = interactions[~held_out], interactions.loc[held_out, ["user_id", "item_id"]]
     model = IALS(DIM)
-    model.matrix = InteractionMatrix.from_frame(train)
+    model._hold_items(InteractionMatrix.from_frame(train))
     known = np.asarray(model.matrix.user_ids), np.asarray(model.matrix.item_ids)
     vectors = truth.user_vectors[known[0]], truth.item_vectors[known[1]]
     padded = [np.pad(v, ((0, 0), (0, DIM - v.shape[1]))).astype(np.float32) for v in vectors]

@@ -81,7 +81,7 @@ def evaluate(
 
     Returns
     -------
-    Evaluation
+    Evaluation. Scores are asked for in blocks of users, which bounds the memory: see `ranking.full_ranks`.
 
     Raises
     ------

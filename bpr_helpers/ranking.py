@@ -29,8 +29,13 @@ from numpy.typing import NDArray
 
 from bpr_helpers import metrics
 from bpr_helpers.matrix import BLOCK, Codes, Floats, InteractionMatrix, like_lengths
+from bpr_helpers.parallel import one_blas_thread
 
 Score = Callable[[Codes], NDArray[np.float32]]
+
+# Rows of fewer items than LONG are sorted. Longer ones are gone through for each value that is looked for,
+# where there are at most FEW in a row or only the first places matter: that is faster.
+LONG, FEW = 4096, 10
 
 NOT_FINITE = "The recommender's scores are not all finite: look for a diverged training."
 
@@ -77,25 +82,28 @@ def full_ranks(
     users : int array (n,), codes of the users, ascending
     items : int array (n,), codes of their relevant items; -1 for an item unknown to the model
     first : int, how many places of each list matter: an item further down has rank inf, and higher and equal
-        are not counted, which spares sorting the lists; None ranks every item
+        are nan, which spares sorting long lists; None ranks every item
     seed : int, of the permutation that orders equal scores
     progress : bool, show a progress bar over users
 
     Returns
     -------
-    Ranks, n entries in the order given
+    Ranks, n entries in the order given. However many users there are, scores are held of two blocks more than
+    there are processors, 16 MB each, and while a block is ranked a copy of it and a byte per score: 104 MB
+    with two processors. (A block has 2^22 scores, `matrix.BLOCK`, or one user.)
 
     Raises
     ------
     ValueError
-        A score is not finite; with `first`, one that would stand in its places.
+        A score is not finite; with `first` and long lists, one that would stand in its places.
     """
     priority = tie_priority(seen.n_items, seed)
 
     def rank(block: _Block, scores: NDArray[np.float32]) -> Ranks:
-        if first is None:
-            return _rank_block(scores, seen, block, priority)
-        return _rank_top(scores, seen, block, priority, first)
+        if first is not None and seen.n_items >= LONG:
+            return _rank_top(scores, seen, block, priority, first)
+        ranks = _rank_block(scores, seen, block, priority)
+        return ranks if first is None else _up_to(ranks, first)
 
     return _rank_in_blocks(rank, score, users, items, max(1, BLOCK // seen.n_items), progress)
 
@@ -157,17 +165,15 @@ def sampled_ranks(
     References
     ----------
     Efraimidis and Spirakis (2006), Weighted random sampling with a reservoir: the n smallest of exponential
-    numbers divided by the weights are weighted draws without replacement.
+    numbers divided by the weights are weighted draws without replacement, used where few items are left.
     """
     priority = tie_priority(seen.n_items, seed)
-    weights = np.ones(seen.n_items) if weights is None else np.asarray(weights, np.float64)
+    draws = _Draws(seen.n_items, n, None if weights is None else np.asarray(weights, np.float64), seed)
 
     def rank(block: _Block, scores: NDArray[np.float32]) -> Ranks:
-        return _rank_sampled(scores, seen, block, n, weights, priority, seed)
+        return _rank_sampled(scores, seen, block, draws, priority)
 
-    widest = int(np.diff(_run_starts(users), append=len(users)).max(initial=1))
-    size = max(1, BLOCK // (seen.n_items * widest))  # a block draws one row of numbers per relevant item
-    return _rank_in_blocks(rank, score, users, items, size, progress)
+    return _rank_in_blocks(rank, score, users, items, max(1, BLOCK // seen.n_items), progress)
 
 
 def top_k(
@@ -311,7 +317,8 @@ def _rank_in_blocks(
     workers = os.cpu_count() or 1
     done: list[Ranks] = []
     pending: deque = deque()
-    with ThreadPoolExecutor(workers) as pool, _bar(len(_run_starts(users)), progress) as bar:
+    n_users = len(_run_starts(users))
+    with ThreadPoolExecutor(workers) as pool, one_blas_thread(), _bar(n_users, progress) as bar:
         for block in _blocks(users, items, size):
             pending.append(pool.submit(rank, block, np.asarray(score(block.users))))
             if len(pending) > workers:  # so that no more than a few blocks are in memory
@@ -333,19 +340,47 @@ def _bar(n_users: int, progress: bool) -> Any:
 def _rank_block(
     scores: NDArray[np.float32], seen: InteractionMatrix, block: _Block, priority: Codes
 ) -> Ranks:
-    """Ranks by counting: sort each row once, and find every relevant item in it by binary search."""
-    ascending = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy; seen items are -inf
+    """Ranks by counting how many others score more, and as much."""
+    hidden = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy; seen items are -inf
     n_candidates = seen.n_items - np.diff(seen.csr.indptr)[block.users]  # (b,)
-    ascending.sort(axis=1)
-    _check_finite(ascending, n_candidates)
+    if (np.isfinite(hidden).sum(1) != n_candidates).any():
+        raise ValueError(NOT_FINITE)
     ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)  # (n,)
     rows, items = block.rows[ranked], block.items[ranked]  # (n_ranked,), as all below
     values = scores[rows, items]
-    below = _count_in_rows(ascending, rows, values, np.less)
-    equal = _count_equal(ascending, rows, values, below)  # others with the same score
-    higher = seen.n_items - below - equal - 1
+    higher, equal = _higher_and_equal(hidden, rows, values)
     ahead = _ties_ahead(scores, seen, block.users, rows, items, equal, priority)  # of the equal ones
     return _spread(ranked, higher + ahead + 1, higher, equal, n_candidates[block.rows])
+
+
+def _up_to(ranks: Ranks, first: int) -> Ranks:
+    """Forget what stands behind the first places, and the counts."""
+    unknown = np.full(len(ranks.rank), np.nan)
+    return Ranks(np.where(ranks.rank <= first, ranks.rank, np.inf), unknown, unknown, ranks.n_candidates)
+
+
+def _higher_and_equal(hidden: NDArray[np.float32], rows: Codes, values: Any) -> tuple[Codes, Codes]:
+    """How many entries of row rows[j] are above values[j], and how many others equal it.
+
+    A long row with few values is gone through for each of them; any other is sorted, in place, for all.
+    """
+    n_items = hidden.shape[1]
+    in_row = np.bincount(rows, minlength=len(hidden))  # (b,)
+    few = (in_row <= FEW) & (n_items >= LONG)  # (b,)
+    higher, equal = np.zeros((2, len(rows)), np.int64)
+    for j in np.flatnonzero(few[rows]):
+        higher[j] = np.count_nonzero(hidden[rows[j]] > values[j])
+        equal[j] = np.count_nonzero(hidden[rows[j]] >= values[j]) - higher[j] - 1
+    rest = np.flatnonzero(~few[rows])
+    if len(rest):
+        kept = np.flatnonzero(~few & (in_row > 0))  # (b',)
+        ascending = hidden if len(kept) == len(hidden) else hidden[kept]
+        ascending.sort(axis=1)
+        place = np.searchsorted(kept, rows[rest])
+        below = _count_in_rows(ascending, place, values[rest], np.less)
+        equal[rest] = _count_equal(ascending, place, values[rest], below)
+        higher[rest] = n_items - below - equal[rest] - 1
+    return higher, equal
 
 
 def _rank_top(
@@ -362,6 +397,7 @@ def _rank_top(
         tied = np.flatnonzero(row == values[j])
         ahead = np.count_nonzero(priority[tied] < priority[block.items[j]])
         rank[j] = 1 + np.count_nonzero(row > values[j]) + ahead
+    rank[rank > k] = np.inf
     unknown = np.full(len(ranked), np.nan)
     n_candidates = seen.n_items - np.diff(seen.csr.indptr)[block.users]  # (b,)
     return Ranks(rank, unknown, unknown, n_candidates[block.rows].astype(np.float64))
@@ -404,14 +440,6 @@ def _hide_seen(scores: NDArray[np.float32], seen: InteractionMatrix, users: Code
     rows = seen.csr[users]
     hidden[np.repeat(np.arange(len(users)), np.diff(rows.indptr)), rows.indices] = -np.inf
     return hidden
-
-
-def _check_finite(ascending: NDArray[np.float32], n_candidates: Codes) -> None:
-    """Look at both ends of the sorted rows: nan and inf come last, -inf comes first of the unseen."""
-    some = np.flatnonzero(n_candidates > 0)
-    lowest = ascending[some, ascending.shape[1] - n_candidates[some]]
-    if not (np.isfinite(lowest).all() and np.isfinite(ascending[some, -1]).all()):
-        raise ValueError(NOT_FINITE)
 
 
 def _count_in_rows(
@@ -494,38 +522,103 @@ def _padded_metrics(
 
 
 def _rank_sampled(
-    scores: NDArray[np.float32],
-    seen: InteractionMatrix,
-    block: _Block,
-    n: int,
-    weights: Floats,
-    priority: Codes,
-    seed: int,
+    scores: NDArray[np.float32], seen: InteractionMatrix, block: _Block, draws: _Draws, priority: Codes
 ) -> Ranks:
     unseen = _hide_seen(scores, seen, block.users)  # (b, n_items)
-    _check_finite(np.sort(unseen, axis=1), seen.n_items - np.diff(seen.csr.indptr)[block.users])
+    if (np.isfinite(unseen).sum(1) != seen.n_items - np.diff(seen.csr.indptr)[block.users]).any():
+        raise ValueError(NOT_FINITE)
     ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)
-    rows, items = block.rows[ranked], block.items[ranked]
+    rows, items = block.rows[ranked], block.items[ranked]  # (n_ranked,), as all below
     forbidden = np.isneginf(unseen)  # (b, n_items): seen, or a test item of the user
     forbidden[rows, items] = True
-    rng = np.random.default_rng([seed, int(block.users[0])])
-    drawn, allowed = _draw_candidates(forbidden[rows], weights, n, rng)  # (n_ranked, n candidates) both
-    value, other = scores[rows, items][:, None], scores[rows[:, None], drawn]
-    higher = ((other > value) & allowed).sum(1)  # (n_ranked,)
-    tied = (other == value) & allowed
-    ahead = (tied & (priority[drawn] < priority[items][:, None])).sum(1)
+    found = np.zeros((4, len(rows)), np.int64)  # rank, higher, equal, n_candidates
+    size = max(1, BLOCK // (4 * draws.n))  # items whose candidates are drawn at a time
+    for some in (slice(start, start + size) for start in range(0, len(rows), size)):
+        row, item = rows[some], items[some]
+        drawn = draws.candidates(forbidden, row, block.users[row], item)  # (size, n)
+        allowed = drawn < seen.n_items
+        drawn[~allowed] = 0
+        value, other = scores[row, item][:, None], scores[row[:, None], drawn]
+        higher = ((other > value) & allowed).sum(1)
+        tied = (other == value) & allowed
+        ahead = (tied & (priority[drawn] < priority[item][:, None])).sum(1)
+        found[:, some] = higher + ahead + 1, higher, tied.sum(1), 1 + allowed.sum(1)
     lengths = np.ones(len(ranked))
-    lengths[ranked] += allowed.sum(1)
-    return _spread(ranked, higher + ahead + 1, higher, tied.sum(1), lengths)
+    lengths[ranked] = found[3]
+    return _spread(ranked, found[0], found[1], found[2], lengths)
 
 
-def _draw_candidates(
-    forbidden: NDArray[np.bool_], weights: Floats, n: int, rng: np.random.Generator
-) -> tuple[Codes, NDArray[np.bool_]]:
-    """Draw n codes per row without replacement, never a forbidden one; False marks a place left empty."""
-    with np.errstate(divide="ignore"):
-        keys = rng.standard_exponential(forbidden.shape) / weights
-    keys[forbidden] = np.inf
-    n = min(n, forbidden.shape[1])
-    drawn = np.argpartition(keys, n - 1, axis=1)[:, :n]
-    return drawn, np.isfinite(np.take_along_axis(keys, drawn, axis=1))
+MOST_TURNS = 16  # of drawing again what was forbidden or repeated; then all items are looked at
+
+
+class _Draws:
+    """Candidates of relevant items, drawn one after the other without replacement.
+
+    Every relevant item has a stream of numbers of its own, made of the seed, its user and itself: what it is
+    compared with depends neither on blocks nor on what else is tested. A draw that is forbidden, or repeats
+    an earlier one, is drawn again, which gives what remains the chances of a draw without it.
+    """
+
+    def __init__(self, n_items: int, n: int, weights: Floats | None, seed: int) -> None:
+        self.n_items, self.n, self.weights = n_items, min(n, n_items), weights
+        self.seed = _mixed(np.array([seed % 2**64], np.uint64))
+        if weights is not None:
+            self.cumulative = np.cumsum(weights) / weights.sum()  # (n_items,)
+
+    def candidates(self, forbidden: NDArray[np.bool_], rows: Codes, users: Codes, items: Codes) -> Codes:
+        """Draw n items for each of r relevant ones: (r, n), n_items where there are too few.
+
+        Row rows[j] of `forbidden` (b, n_items) says what may not be drawn for users[j] and items[j].
+        """
+        streams = _mixed(self.seed + (users * np.int64(self.n_items) + items).astype(np.uint64))  # (r,)
+        drawn = np.full((len(rows), self.n), self.n_items)
+        possible = ~forbidden if self.weights is None else ~forbidden & (self.weights > 0)
+        many = (possible.sum(1) >= 2 * self.n)[rows]  # with fewer, most draws would be repeated
+        row, place = (axis.ravel() for axis in np.indices(drawn.shape))  # what is open
+        row, place = row[many[row]], place[many[row]]
+        for turn in range(MOST_TURNS):
+            item = self._drawn(_numbers(streams[row], turn * self.n + place))
+            drawn[row, place] = np.where(forbidden[rows[row], item], self.n_items, item)
+            touched = np.unique(row)
+            ordered = np.sort(drawn[touched], axis=1)
+            ordered[:, 1:][ordered[:, 1:] == ordered[:, :-1]] = self.n_items
+            drawn[touched] = ordered
+            row, place = np.nonzero(ordered == self.n_items)
+            row = touched[row]
+            if not len(row):
+                break
+        for last in np.union1d(row, np.flatnonzero(~many)):
+            self._fill(drawn[last], forbidden[rows[last]], streams[last])
+        return drawn
+
+    def _drawn(self, numbers: Floats) -> Codes:
+        """Items, forbidden or not, from numbers between 0 and 1."""
+        if self.weights is None:
+            return (numbers * self.n_items).astype(np.int64)
+        return np.minimum(np.searchsorted(self.cumulative, numbers), self.n_items - 1)
+
+    def _fill(self, drawn: Codes, forbidden: NDArray[np.bool_], stream: np.uint64) -> None:
+        """Draw what is open from all items that are left: the least of exponential numbers over weights."""
+        left = ~forbidden
+        left[drawn[drawn < self.n_items]] = False
+        if self.weights is not None:
+            left &= self.weights > 0
+        codes = np.flatnonzero(left)
+        keys = -np.log(_numbers(stream, MOST_TURNS * self.n + codes))
+        if self.weights is not None:
+            keys /= self.weights[codes]
+        places = np.flatnonzero(drawn == self.n_items)[: len(codes)]
+        drawn[places] = codes[np.argsort(keys)[: len(places)]]
+
+
+def _numbers(streams: Any, places: Codes) -> Floats:
+    """Numbers between 0 and 1, both left out, at places of streams: SplitMix64 of Steele et al. (2014)."""
+    with np.errstate(over="ignore"):
+        bits = _mixed(streams + places.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    return np.asarray((bits >> np.uint64(12)) + 0.5) / 2.0**52
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

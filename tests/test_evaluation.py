@@ -7,7 +7,7 @@ from fixed_scores import N_ITEMS, N_USERS, Fixed, matrix_of, pairs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bpr_helpers import Popularity
+from bpr_helpers import Popularity, ranking
 from bpr_helpers.evaluation import (
     Evaluation,
     activity_groups,
@@ -50,18 +50,22 @@ def test_an_evaluation_by_hand():
     assert found.summary().loc["hit@2", "mean"] == 1
 
 
-@settings(max_examples=30, deadline=None)
-@given(levels=st.integers(1, 40), k=st.integers(1, 30), seed=st.integers(0, 99))
-def test_metrics_that_are_asked_for_alone_are_the_same(data, levels, k, seed):
-    """With ties, seen and unknown items; what stands behind the cut-off has no rank."""
+@settings(max_examples=40, deadline=None)
+@given(
+    levels=st.integers(1, 40), k=st.integers(1, 30), seed=st.integers(0, 99), long=st.sampled_from([0, 4096])
+)
+def test_metrics_that_are_asked_for_alone_are_the_same(data, levels, k, seed, long):
+    """With ties, seen and unknown items, in short lists and long ones; behind the cut-off is no rank."""
     _, test, seen = data
     scores = np.random.default_rng(seed).integers(0, levels, (N_USERS, N_ITEMS))
     test = pd.concat([test, pairs([(0, 999), (0, int(seen.csr[0].indices[0]))])])
     every = evaluate(Fixed(scores, seen), test, ks=k)
-    some = evaluate(Fixed(scores, seen), test, ks=k, metrics=("mrr", "ndcg"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "LONG", long)
+        some = evaluate(Fixed(scores, seen), test, ks=k, metrics=("mrr", "ndcg"))
     pd.testing.assert_frame_equal(some.per_user, every.per_user[[f"mrr@{k}", f"ndcg@{k}"]])
     expected = every.ranks["rank"].where(every.ranks["rank"] <= k, np.inf)
-    assert (some.ranks["rank"].where(some.ranks["rank"] <= k, np.inf) == expected).all()
+    assert (some.ranks["rank"] == expected).all()
     assert some.counts == every.counts
 
 

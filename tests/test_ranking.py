@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import tqdm.auto
 from fixed_scores import N_ITEMS, N_USERS, Fixed, matrix_of, pairs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -43,8 +43,10 @@ def test_the_order_is_by_value_then_by_the_permutation():
 
 @pytest.mark.parametrize("block", [1, 3 * N_ITEMS, 2**22])
 @pytest.mark.parametrize("levels", [1, 3, 10**6])
-def test_ranks_and_lists_agree_with_a_naive_sort(data, monkeypatch, block, levels):
-    monkeypatch.setattr(ranking, "BLOCK", block)
+@pytest.mark.parametrize(("long", "few"), [(4096, 10), (0, 5), (0, 99)])  # sorted, partly sorted, not sorted
+def test_ranks_and_lists_agree_with_a_naive_sort(data, monkeypatch, block, levels, long, few):
+    for name, value in {"BLOCK": block, "LONG": long, "FEW": few}.items():
+        monkeypatch.setattr(ranking, name, value)
     _, test, seen = data
     scores = np.random.default_rng(levels).integers(0, levels, (N_USERS, N_ITEMS)).astype(np.float32)
     users, items = codes(test)
@@ -84,7 +86,9 @@ def test_ties_follow_the_seed_and_not_the_order_of_items(data):
 
 @pytest.mark.parametrize("levels", [1, 3, 10**6])
 @pytest.mark.parametrize("k", [1, 10, 40, 60])
-def test_mean_ndcg_is_that_of_evaluate_and_takes_some_users(data, monkeypatch, levels, k):
+@pytest.mark.parametrize("long", [0, 4096])
+def test_mean_ndcg_is_that_of_evaluate_and_takes_some_users(data, monkeypatch, levels, k, long):
+    monkeypatch.setattr(ranking, "LONG", long)
     _, test, seen = data
     model = Fixed(np.random.default_rng(0).integers(0, levels, (N_USERS, N_ITEMS)), seen)
     valid = InteractionMatrix.from_frame(test, like=seen)
@@ -94,8 +98,9 @@ def test_mean_ndcg_is_that_of_evaluate_and_takes_some_users(data, monkeypatch, l
     assert mean_ndcg(model.score, seen, valid, k) == pytest.approx(per_user.mean(), abs=1e-15)
 
 
-def test_mean_ndcg_in_a_long_list():
+def test_mean_ndcg_in_a_long_list(monkeypatch):
     """So long that several items share a group when the first k are bounded."""
+    monkeypatch.setattr(ranking, "LONG", 1000)
     rng = np.random.default_rng(0)
     train = [(u, i) for u in range(6) for i in rng.choice(1500, 40, replace=False)]
     seen = matrix_of(train, 6, 1500)
@@ -109,7 +114,9 @@ def test_mean_ndcg_in_a_long_list():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_mean_ndcg_refuses_scores_that_are_not_finite(data, bad):
+@pytest.mark.parametrize("long", [0, 4096])
+def test_mean_ndcg_refuses_scores_that_are_not_finite(data, monkeypatch, bad, long):
+    monkeypatch.setattr(ranking, "LONG", long)
     _, test, seen = data
     valid = InteractionMatrix.from_frame(test, like=seen)
     scores = np.random.default_rng(0).random((N_USERS, N_ITEMS)).astype(np.float32)
@@ -142,34 +149,77 @@ def test_sampled_candidates_agree_with_a_naive_count(data, monkeypatch, weights)
         assert rank == expected.index(item) + 1 and n_candidates == len(expected)
 
 
-def test_sampled_candidates_are_drawn_without_replacement_by_weight():
-    """Successive draws: chances of the first two of four items, worked out, against 20,000 draws."""
-    weights, n = np.array([1.0, 2, 3, 4, 0, 9]), 20_000
-    forbidden = np.tile([False, False, False, False, False, True], (n, 1))
-    drawn, allowed = ranking._draw_candidates(forbidden, weights, 2, np.random.default_rng(0))
-    assert allowed.all() and (drawn[:, 0] != drawn[:, 1]).all() and drawn.max() == 3
+def drawn(n_items, n, weights=None, *, forbidden=(), r=20_000, seed=0):
+    """Candidates of r relevant items of one user."""
+    mask = np.zeros((1, n_items), bool)
+    mask[0, list(forbidden)] = True
+    draws = ranking._Draws(n_items, n, weights, seed)
+    return draws.candidates(mask, np.zeros(r, int), np.zeros(r, int), np.arange(r))
+
+
+@pytest.mark.parametrize("turns", [0, 1, 16])
+def test_sampled_candidates_are_drawn_without_replacement_by_weight(monkeypatch, turns):
+    """Successive draws: chances of the first two of four items, worked out, by either way and by both."""
+    monkeypatch.setattr(ranking, "MOST_TURNS", turns)
+    weights, r = np.array([1.0, 2, 3, 4, 0, 9]), 20_000
+    found = drawn(6, 2, weights, forbidden=[5])
+    assert (found[:, 0] != found[:, 1]).all() and found.max() == 3
     chance = weights[:4] / 10
     both = chance + [
         sum(chance[j] * chance[i] / (1 - chance[j]) for j in range(4) if j != i) for i in range(4)
     ]
-    seen = np.bincount(drawn.ravel(), minlength=4)
-    assert np.abs(seen / n - both).max() < 4 * np.sqrt(0.25 / n)
+    assert np.abs(np.bincount(found.ravel()) / r - both).max() < 4 * np.sqrt(0.25 / r)
 
 
-def test_uniform_candidates_are_uniform():
-    forbidden = np.zeros((5_000, 8), bool)
-    forbidden[:, 3] = True
-    drawn, _ = ranking._draw_candidates(forbidden, np.ones(8), 2, np.random.default_rng(0))
-    counts = np.bincount(drawn.ravel(), minlength=8)
-    assert counts[3] == 0
+@pytest.mark.parametrize("turns", [0, 2, 16])
+@pytest.mark.parametrize("n", [2, 6])
+def test_uniform_candidates_are_uniform(monkeypatch, turns, n):
+    monkeypatch.setattr(ranking, "MOST_TURNS", turns)
+    found = drawn(13, n, forbidden=[3], r=5_000)
+    counts = np.bincount(found.ravel(), minlength=13)
+    assert counts[3] == 0 and (np.diff(np.sort(found, axis=1), axis=1) > 0).all()
     assert stats.chisquare(np.delete(counts, 3)).pvalue > 0.001
+    pairs_of = np.sort(found, axis=1)[:, :2] @ [13, 1]  # which items come together is chance, too
+    if n == 2:
+        assert stats.chisquare(np.bincount(pairs_of)[np.unique(pairs_of)]).pvalue > 0.001
 
 
-def test_fewer_candidates_than_asked_for_are_taken_as_they_are():
-    drawn, allowed = ranking._draw_candidates(
-        np.array([[True, False, True]]), np.ones(3), 9, np.random.default_rng(0)
-    )
-    assert drawn[allowed].tolist() == [1]
+@settings(max_examples=50, deadline=None)
+@given(
+    n_items=st.integers(1, 40),
+    n=st.integers(1, 50),
+    seed=st.integers(-(2**40), 2**70),
+    weighted=st.booleans(),
+    share=st.floats(0, 1),
+)
+def test_candidates_are_as_many_as_there_can_be(n_items, n, seed, weighted, share):
+    rng = np.random.default_rng(n)
+    weights = rng.integers(0, 3, n_items).astype(float) + (np.arange(n_items) == 0) if weighted else None
+    forbidden = np.flatnonzero(rng.random(n_items) < share)
+    found = drawn(n_items, n, weights, forbidden=forbidden, r=9, seed=seed)
+    allowed = np.setdiff1d(np.arange(n_items) if weights is None else np.flatnonzero(weights), forbidden)
+    for row in found:
+        items = row[row < n_items]
+        assert len(items) == len(np.unique(items)) == min(n, len(allowed)) and set(items) <= set(allowed)
+
+
+@pytest.mark.parametrize("weights", [None, "popularity"])
+def test_the_candidates_of_an_item_depend_neither_on_blocks_nor_on_what_else_is_tested(
+    data, monkeypatch, weights
+):
+    _, test, seen = data
+    scores = np.random.default_rng(2).random((N_USERS, N_ITEMS)).astype(np.float32)
+    users, items = codes(test)
+    weights = None if weights is None else np.bincount(seen.csr.indices, minlength=N_ITEMS).astype(float)
+    usual = sampled_ranks(lambda u: scores[u], seen, users, items, 5, weights)
+    half = users % 2 == 0
+    some = sampled_ranks(lambda u: scores[u], seen, users[half], items[half], 5, weights)
+    np.testing.assert_array_equal(some.rank, usual.rank[half])
+    monkeypatch.setattr(ranking, "BLOCK", 3 * N_ITEMS)
+    by_block = sampled_ranks(lambda u: scores[u], seen, users, items, 5, weights)
+    np.testing.assert_array_equal(by_block.rank, usual.rank)
+    other = sampled_ranks(lambda u: scores[u], seen, users, items, 5, weights, seed=1)
+    assert (other.rank != usual.rank).any()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
