@@ -56,7 +56,7 @@ DEAREST = 3  # cells that are named for each notebook
 
 
 def run_notebook(notebook: str, folder: Path) -> dict[str, float]:
-    """Run one notebook of the series by `bpr run`: seconds, processors' seconds, GB of the largest process."""
+    """Run one notebook by `bpr run`: seconds, seconds of processors, and GB of the largest process."""
     command = [sys.executable, "-m", "bpr_helpers", "run", "--only", notebook, "-p", "source", "rows.parquet"]
     start = time.perf_counter()
     with (folder / "log.txt").open("w") as log:
