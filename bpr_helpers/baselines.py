@@ -362,7 +362,7 @@ def inverted(table: Floats) -> Floats:
 
     Examples
     --------
-    >>> inverted(np.array([[2.0, 0.0], [0.0, 4.0]])).tolist()
+    >>> inverted(np.array([[2.0, 0.0], [0.0, 4.0]])).round(9).tolist()
     [[0.5, 0.0], [0.0, 0.25]]
     """
     from scipy.linalg import lapack  # loads in a tenth of a second

@@ -159,7 +159,9 @@ def _mean(model: FromHistories, valid: pd.DataFrame, metric: str, seed: int) -> 
     return float(per_user[metric].mean())
 
 
-EASE_ITEMS = 15_000  # EASE holds a table of items by items; with more of them it is left out
+EASE_ITEMS = (
+    15_000  # EASE holds tables of items by items, 12 n_items^2 bytes: 2.7 GB for so many; not for more
+)
 
 
 def short_lists(*, n_items: int, seed: int = 0) -> dict[str, list[FromHistories]]:
@@ -167,7 +169,7 @@ def short_lists(*, n_items: int, seed: int = 0) -> dict[str, list[FromHistories]
 
     Parameters
     ----------
-    n_items : int; with more than `EASE_ITEMS` there is no EASE
+    n_items : int; with more than `EASE_ITEMS` there is no EASE, and a printed sentence says so
     seed : int, of IALS
 
     Returns
@@ -188,6 +190,8 @@ def short_lists(*, n_items: int, seed: int = 0) -> dict[str, list[FromHistories]
         "IALS": [IALS(alpha0=a, l2=l2, recency=r, seed=seed) for a, l2 in weights for r in recencies],
     }
     if n_items > EASE_ITEMS:
+        needed = 12 * n_items**2 / 1e9
+        print(f"EASE is left out: for {n_items:,} items (more than {EASE_ITEMS:,}) it takes {needed:.0f} GB.")
         del lists["EASE"]
     return lists
 

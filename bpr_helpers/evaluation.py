@@ -252,9 +252,14 @@ def popularity_groups(matrix: InteractionMatrix, n: int = 4) -> pd.Series:
 
 
 def beyond_accuracy(
-    recommender: Recommender, *, k: int = 10, vectors: Any = None, seed: int = 0
+    recommender: Recommender,
+    *,
+    k: int = 10,
+    vectors: Any = None,
+    users: Codes | None = None,
+    seed: int = 0,
 ) -> pd.Series:
-    """Describe the lists of all users of a model beyond whether they hit.
+    """Describe the lists of users of a model beyond whether they hit.
 
     Parameters
     ----------
@@ -262,6 +267,7 @@ def beyond_accuracy(
     k : int, length of the lists
     vectors : array or sparse matrix (n_items, d), what an item is like, for the distance inside a list;
         None takes the users who have it
+    users : int array, codes of the users whose lists are looked at; None takes all
     seed : int, of the permutation that orders equal scores
 
     Returns
@@ -270,7 +276,8 @@ def beyond_accuracy(
         coverage, gini, novelty (bits), popularity (interactions), distance: the last three are means.
     """
     matrix = recommender.matrix
-    lists = top_k(recommender.score, matrix, np.arange(matrix.n_users), k, seed=seed)
+    users = np.arange(matrix.n_users) if users is None else users
+    lists = top_k(recommender.score, matrix, users, k, seed=seed)
     popularity = np.bincount(matrix.csr.indices, minlength=matrix.n_items)
     vectors = matrix.csr.T if vectors is None else vectors
     return pd.Series(

@@ -18,6 +18,8 @@ from scipy import sparse
 
 Floats = NDArray[np.float64]
 
+ITEMS_AT_ONCE = 512  # whose cosines with all others are in memory
+
 
 def recall(ranks: ArrayLike, k: int) -> Floats:
     """Share of the relevant items that are among the first k: hits / number of relevant items.
@@ -235,8 +237,8 @@ def mean_popularity(lists: ArrayLike, popularity: ArrayLike) -> Floats:
 def intra_list_distance(lists: ArrayLike, vectors: Any) -> Floats:
     """Mean of 1 - cosine over all pairs of items in a user's list.
 
-    The cosines of all items that some list holds are computed once and looked up. An item with a zero
-    vector is at distance 1 from every other.
+    The cosines of all items that some list holds are computed once and looked up, a block of items at a time.
+    An item with a zero vector is at distance 1 from every other.
 
     Parameters
     ----------
@@ -253,20 +255,25 @@ def intra_list_distance(lists: ArrayLike, vectors: Any) -> Floats:
     Zhang and Hurley (2008) for the distance.
     """
     lists = np.asarray(lists)
-    listed = lists >= 0
+    listed, width = lists >= 0, lists.shape[1]
     shown, places = np.unique(lists, return_inverse=True)
     places = places.reshape(lists.shape)
     vectors = sparse.csr_matrix(vectors, dtype=np.float64)[np.where(shown < 0, 0, shown)]
     squared = np.asarray(vectors.multiply(vectors).sum(1)).ravel()
     unit = sparse.diags_array(1 / np.sqrt(np.where(squared > 0, squared, 1))) @ vectors
-    cosines = sparse.csr_matrix(unit @ unit.T)  # (m, m), m items that are in some list
-    total, n_pairs = np.zeros(len(lists)), np.zeros(len(lists), np.int64)
-    for a, b in combinations(range(lists.shape[1]), 2):
-        both = listed[:, a] & listed[:, b]
-        if not both.any():  # what SciPy looks up at no places at all is not an array
-            continue
-        total[both] += 1 - np.asarray(cosines[places[both, a], places[both, b]]).ravel()
-        n_pairs += both
+    unit = sparse.csr_matrix(unit)
+    transposed = unit.T.tocsr()
+    pairs = [(a, b, np.flatnonzero(listed[:, a] & listed[:, b])) for a, b in combinations(range(width), 2)]
+    user = np.concatenate([both for *_, both in pairs] or [np.empty(0, np.int64)])  # (n,), as all below
+    first = np.concatenate([places[both, a] for a, _, both in pairs] or [user])
+    second = np.concatenate([places[both, b] for _, b, both in pairs] or [user])
+    cosine, order = np.empty(len(user)), np.argsort(first, kind="stable")
+    starts = np.arange(0, len(shown) + ITEMS_AT_ONCE, ITEMS_AT_ONCE)
+    for start, some in zip(starts, np.split(order, np.searchsorted(first[order], starts[1:])), strict=False):
+        if len(some):  # what SciPy looks up at no places at all is not an array
+            block = sparse.csr_matrix(unit[start : start + ITEMS_AT_ONCE] @ transposed)
+            cosine[some] = np.asarray(block[first[some] - start, second[some]]).ravel()
+    total, n_pairs = np.bincount(user, 1 - cosine, len(lists)), np.bincount(user, minlength=len(lists))
     return _divide(total, n_pairs)
 
 

@@ -363,8 +363,55 @@ def tied_boundary(split: Split, *, n: int = 4) -> pd.DataFrame:
     return pd.concat([early.tail(n), late.head(n)])[["user_id", "item_id", "timestamp", "part"]]
 
 
+# Seconds on two cores for each pair of a user and an item: COMPARED of a lesson that fits and judges models
+# anew (25 seconds for MovieLens-100K), JUDGED of one that judges seven fitted models under three protocols.
+COMPARED, JUDGED = 2e-5, 5e-7
+
+
+def within_seconds(
+    interactions: pd.DataFrame, seconds: float = 40.0, *, scored: int = 0, seed: int = 0
+) -> pd.DataFrame:
+    """Keep some users and a core of items, as many as a lesson can compare protocols on in some seconds.
+
+    The users are drawn by a hash that is the same for any order of the rows; the items are those with most
+    interactions among these users. Where items are many, there are about twice as many of them as users.
+
+    Parameters
+    ----------
+    interactions : DataFrame, one row per interaction, columns user_id and item_id
+    seconds : float, what the lesson may take on two cores; its size follows from `COMPARED`
+    scored : int, the items that models score which are fitted already: then no item is left out, and the size
+        follows from `JUDGED`; 0 where models are fitted anew
+    seed : int, of the draw
+
+    Returns
+    -------
+    DataFrame
+        the rows of these users and items, in their old order; the frame itself where all of it is kept
+
+    Examples
+    --------
+    >>> rows = synthetic_interactions(300, 200, 4000)
+    >>> within_seconds(rows) is rows, within_seconds(rows, 0.2)[["user_id", "item_id"]].nunique().to_list()
+    (True, [70, 141])
+    """
+    ids = interactions["user_id"].drop_duplicates()
+    pairs = int(seconds / (JUDGED if scored else COMPARED))
+    n_items = scored or interactions["item_id"].nunique()
+    if len(ids) * n_items <= pairs:
+        return interactions
+    if not scored:
+        n_items = min(n_items, max(math.isqrt(2 * pairs), pairs // len(ids)))
+    drawn = ids.iloc[np.argsort(_hash(seed, ids), kind="stable")[: max(1, pairs // n_items)]]
+    some = keep_rows(interactions, interactions["user_id"].isin(drawn).to_numpy())
+    if scored:
+        return some
+    top = some["item_id"].value_counts().index[:n_items]
+    return keep_rows(some, some["item_id"].isin(top).to_numpy())
+
+
 def sample_to_split(
-    interactions: pd.DataFrame, *, n_users: int = 1000, n_items: int = 2000, seed: int = 0
+    interactions: pd.DataFrame, seconds: float = 40.0, *, seed: int = 0
 ) -> tuple[pd.DataFrame, str]:
     """Give a sample on which splits can be compared in seconds, and say in a sentence what it is.
 
@@ -372,9 +419,7 @@ def sample_to_split(
     ----------
     interactions : DataFrame, one row per interaction, columns user_id and item_id, and timestamp if there
         are times
-    n_users : int, at most so many users, drawn by a hash that is the same for any order of the rows
-    n_items : int, at most so many items, those with most interactions among these users
-    seed : int, of the draw
+    seconds, seed : as in `within_seconds`
 
     Returns
     -------
@@ -384,21 +429,18 @@ def sample_to_split(
 
     Examples
     --------
-    >>> sample, told = sample_to_split(synthetic_interactions(50, 40, 600), n_users=30)
-    >>> sample["user_id"].nunique(), told.split(" with ")[0]
-    (30, 'A sample of the data: 30 users (of 50)')
+    >>> sample, told = sample_to_split(synthetic_interactions(300, 200, 4000), 0.2)
+    >>> told.split(",")[0]
+    'A sample of the data: 70 users (of 300) with 141 items (of 196)'
     """
-    ids = interactions["user_id"].drop_duplicates()
-    drawn = ids.iloc[np.argsort(_hash(seed, ids), kind="stable")[:n_users]]
-    sample = keep_rows(interactions, interactions["user_id"].isin(drawn).to_numpy())
-    top = sample["item_id"].value_counts().index[:n_items]
-    sample = keep_rows(sample, sample["item_id"].isin(top).to_numpy())
+    sample = within_seconds(interactions, seconds, seed=seed)
     if lacking := _lacking(sample):
         return _made_up(), f"The data have {lacking}, so what follows is shown on made-up interactions."
-    n_all = interactions["item_id"].nunique()
-    whole = len(sample) == len(interactions)
-    users = f"{len(drawn):,} users" + ("" if whole else f" (of {len(ids):,})")
-    items = f"{len(top):,} items" + ("" if whole else f" (of {n_all:,})")
+    whole = sample is interactions
+    ids = ("user_id", "item_id")
+    kept, known = ([frame[column].nunique() for column in ids] for frame in (sample, interactions))
+    users = f"{kept[0]:,} users" + ("" if whole else f" (of {known[0]:,})")
+    items = f"{kept[1]:,} items" + ("" if whole else f" (of {known[1]:,})")
     kind = "All of the data" if whole else "A sample of the data"
     first, last = (f"{time:%B %Y}" for time in pd.to_datetime(sample["timestamp"]).agg(["min", "max"]))
     return sample, f"{kind}: {users} with {items}, {len(sample):,} interactions from {first} to {last}."

@@ -69,7 +69,9 @@ def test_metrics_import_nothing_of_the_package() -> None:
     assert not imported("metrics")
 
 
-@pytest.mark.parametrize("name", ["runs", "sweep_search", "sweep_plan", "sweep_run", "sweep_table", "cli"])
+@pytest.mark.parametrize(
+    "name", ["runs", "sweep_search", "sweep_plan", "sweep_run", "sweep_table", "commands", "cli"]
+)
 def test_runs_know_nothing_of_models(name: str) -> None:
     assert not imported(f"course.{name}") & {*MODELS, "sampling"}
 
@@ -85,8 +87,26 @@ def test_no_function_is_longer_than_forty_lines(name: str) -> None:
         assert length <= 40, f"{function.name} has {length} lines"
 
 
-def test_importing_the_package_imports_nothing_heavy() -> None:
-    heavy = "{'tensorflow', 'keras', 'matplotlib', 'papermill', 'dask', 'optuna'}"
-    code = f"import sys, bpr_helpers; print({heavy} & set(sys.modules))"
+@pytest.mark.parametrize(
+    ("what", "heavy"),
+    [
+        ("from bpr_helpers import *", {"tensorflow", "keras", "matplotlib", "papermill", "dask", "optuna"}),
+        ("import bpr_helpers, bpr_helpers.course.cli", {"numpy", "pandas", "scipy", "pydantic", "yaml"}),
+    ],
+)
+def test_importing_imports_nothing_heavy(what: str, heavy: set[str]) -> None:
+    code = f"import sys\n{what}\nprint({heavy} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
+
+
+def test_what_the_package_offers_is_what_its_modules_hold() -> None:
+    """In any order of imports, also the function that has the name of its module."""
+    for first in ("", "import bpr_helpers.recommend\nfrom bpr_helpers.recommend import look_at\n"):
+        code = first + "import bpr_helpers as b\nprint(*(getattr(b, name).__module__ for name in b.__all__))"
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        modules = run.stdout.split()
+        assert len(modules) == len(bpr_helpers.__all__) and all(m.startswith("bpr_helpers.") for m in modules)
+    assert set(bpr_helpers.__all__) <= set(dir(bpr_helpers))
+    with pytest.raises(AttributeError, match="no attribute 'evalute'"):
+        bpr_helpers.evalute  # noqa: B018

@@ -8,6 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bpr_helpers.splitting import (
+    COMPARED,
+    JUDGED,
     Split,
     report_in_words,
     sample_to_split,
@@ -18,6 +20,7 @@ from bpr_helpers.splitting import (
     split_report,
     split_users,
     tied_boundary,
+    within_seconds,
 )
 from bpr_helpers.synthetic import synthetic_interactions
 
@@ -428,6 +431,29 @@ def test_a_tied_boundary_is_shown_from_both_sides() -> None:
     assert tied_boundary(split_per_user(free, test_fraction=0.5)).empty
 
 
+class TestWithinSeconds:
+    @settings(max_examples=40, deadline=None)
+    @given(pairs=st.integers(1, 6000), scored=st.sampled_from([0, 80, 900]))
+    def test_no_more_pairs_than_the_budget_and_the_most_frequent_items(self, pairs, scored) -> None:
+        rows = synthetic_interactions(60, 80, 2400)
+        some = within_seconds(rows, (pairs + 0.5) * (JUDGED if scored else COMPARED), scored=scored)
+        n_users, n_items = some["user_id"].nunique(), scored or some["item_id"].nunique()
+        assert n_users * n_items <= max(pairs, n_items)  # one user at the least
+        own = rows[rows["user_id"].isin(some["user_id"])]
+        if scored:
+            assert some.equals(own)
+        else:
+            left = own[~own["item_id"].isin(some["item_id"])]["item_id"].value_counts()
+            assert left.max() <= some["item_id"].value_counts().min() if len(left) else some.equals(own)
+        assert (some is rows) == (60 * (scored or 80) <= pairs)
+
+    def test_movielens_is_whole_and_few_users_leave_room_for_items(self) -> None:
+        assert 943 * 1682 * COMPARED < 40
+        rows = synthetic_interactions(10, 200, 1500)
+        few = within_seconds(rows, 1500 * COMPARED)
+        assert few["user_id"].nunique() == 10 and few["item_id"].nunique() == 150
+
+
 class TestSampleToSplit:
     def test_few_interactions_stay_as_they_are(self) -> None:
         rows = synthetic_interactions(40, 50, 900)
@@ -438,10 +464,10 @@ class TestSampleToSplit:
 
     def test_many_are_sampled_alike_for_any_order_of_the_rows(self) -> None:
         rows = synthetic_interactions(60, 80, 2400)
-        sample, told = sample_to_split(rows, n_users=30, n_items=40)
-        assert sample["user_id"].nunique() == 30 and sample["item_id"].nunique() == 40
-        assert "30 users (of 60) with 40 items (of 80)" in told
-        again, _ = sample_to_split(rows.sample(frac=1, random_state=0), n_users=30, n_items=40)
+        sample, told = sample_to_split(rows, 800 * COMPARED)  # 800 pairs: 40 items and 20 users
+        assert sample["user_id"].nunique() == 20 and sample["item_id"].nunique() == 40
+        assert "20 users (of 60) with 40 items (of 80)" in told
+        again, _ = sample_to_split(rows.sample(frac=1, random_state=0), 800 * COMPARED)
         assert set(again["user_id"]) == set(sample["user_id"])
 
     @pytest.mark.parametrize(

@@ -23,7 +23,14 @@ from bpr_helpers.movielens import MOVIELENS
 from bpr_helpers.parallel import Progress, silently
 from bpr_helpers.pruning import k_core
 from bpr_helpers.settings import BPRSettings
-from bpr_helpers.splitting import Split, split_global_time, split_leave_last, split_per_user, split_random
+from bpr_helpers.splitting import (
+    Split,
+    split_global_time,
+    split_leave_last,
+    split_per_user,
+    split_random,
+    within_seconds,
+)
 
 START, KCORE, SPLIT = "00_start_here", "01_kcore_pruning", "02_chronological_split"
 MODEL, EVALUATION, PITFALLS = "03_bpr_model", "04_evaluation", "05_pitfalls"
@@ -186,21 +193,38 @@ def _remedy(values: Mapping[str, Any]) -> str:
     return "every user has only one interaction; keep users with more in notebook 1 (user_k=2)"
 
 
-def few_users(train: pd.DataFrame, valid: pd.DataFrame, n: int = 1000) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Keep at most n users of both parts, for experiments that are to stay quick.
+def few_to_compare(interactions: pd.DataFrame, *, scored: int = 0) -> pd.DataFrame:
+    """Keep what a lesson can compare protocols on, and print how much that is where it is not everything.
+
+    Parameters
+    ----------
+    interactions, scored : as in `splitting.within_seconds`
+    """
+    some = within_seconds(interactions, scored=scored)
+    if some is not interactions:
+        parts = []
+        for column, what in {"user_id": "users", "item_id": "items"}.items():
+            if what == "users" or not scored:
+                parts.append(f"{some[column].nunique():,} of {interactions[column].nunique():,} {what}")
+        print(f"To stay quick on so much data, this looks at {' and '.join(parts)}.")
+    return some
+
+
+def few_of_both(train: pd.DataFrame, valid: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keep of both parts the users and items of `few_to_compare`, for experiments that are to stay quick.
 
     Parameters
     ----------
     train, valid : DataFrames of interactions; for an empty valid, the end of train stands in
-    n : int, how many users of train to keep, drawn at random where there are more
     """
     if valid.empty:
         a_tenth = {"split": "per_user", "test_fraction": 0.1, "valid_fraction": 0.0}
         stand_in = split_interactions(train, a_tenth | {"ties": "shuffle", "split_seed": 0})
         train, valid = stand_in.train, stand_in.test
-    users = pd.Series(train["user_id"].unique())
-    some = users.sample(min(n, len(users)), random_state=0)
-    return train[train["user_id"].isin(some)], valid[valid["user_id"].isin(some)]
+    some = few_to_compare(train)
+    if some is train:
+        return train, valid[valid["user_id"].isin(train["user_id"])]
+    return some, valid[valid["user_id"].isin(some["user_id"]) & valid["item_id"].isin(some["item_id"])]
 
 
 def fit_bpr(

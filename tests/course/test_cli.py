@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from tiny_notebooks import write_series
 
-from bpr_helpers.course import cli, runs, sweep_run, sweep_table
+from bpr_helpers.course import cli, commands, runs, sweep_run, sweep_table
 from bpr_helpers.course.parameters import NOTEBOOKS
 from bpr_helpers.course.paths import resolve
 from bpr_helpers.course.series import RUN_ORDER, STAGES
@@ -23,7 +23,7 @@ def bpr(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BPR_ROOT", "")  # so that what the command sets is undone
     calls: list[tuple[dict, list[str]]] = []
-    monkeypatch.setattr(cli, "_run", lambda values, stages, *_: calls.append((values, stages)))
+    monkeypatch.setattr(commands, "_run", lambda values, stages, *_: calls.append((values, stages)))
 
     def call(*arguments: str) -> Result:
         result = CliRunner().invoke(cli.main, ["run", *arguments])
@@ -209,7 +209,7 @@ def test_exit_codes(bpr, monkeypatch, error, code):
         if error:
             raise error
 
-    monkeypatch.setattr(cli, "_run", work)
+    monkeypatch.setattr(commands, "_run", work)
     result = bpr()
     assert result.exit_code == code and "Traceback" not in result.output
 

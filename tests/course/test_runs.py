@@ -24,10 +24,10 @@ FIRST, SECOND, THIRD, FOURTH, *LATER = NOTEBOOKS
 PROGRAM = """
 import sys
 from pathlib import Path
-from bpr_helpers.course import cli, runs
+from bpr_helpers.course import commands, runs
 from bpr_helpers.course.series import STAGES, TUNING
 names = [*STAGES, TUNING]
-cli._guarded(lambda: print(runs.run({"run_dir": sys.argv[1]}, names, notebooks=Path(sys.argv[2]))))
+commands._guarded(lambda: print(runs.run({"run_dir": sys.argv[1]}, names, notebooks=Path(sys.argv[2]))))
 """
 
 

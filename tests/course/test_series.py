@@ -4,13 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bpr_helpers import splitting
 from bpr_helpers.course.parameters import NOTEBOOKS, defaults
 from bpr_helpers.course.series import (
     READS,
     RUN_ORDER,
     STAGES,
     describe,
-    few_users,
+    few_of_both,
+    few_to_compare,
     fit_bpr,
     has_times,
     in_words,
@@ -38,18 +40,33 @@ def test_fit_bpr_chooses_epochs_on_valid_and_refits_on_both_parts(small, run):
         run.read(THIRD)["model"]
 
 
-def test_few_users_are_whole_users_of_both_parts(small):
+def test_few_of_both_are_all_or_the_same_users_and_items_of_both_parts(small, monkeypatch, capsys):
     split = split_interactions(load_source(small[FIRST])[0], small[SECOND])
-    train, valid = few_users(split.train, split.valid, n=7)
-    kept = set(train["user_id"])
-    assert len(kept) == 7 and set(valid["user_id"]) <= kept
-    pd.testing.assert_frame_equal(train, split.train[split.train["user_id"].isin(kept)])
-    pd.testing.assert_frame_equal(few_users(split.train, split.valid)[1], split.valid)
+    train, valid = few_of_both(split.train, split.valid)
+    assert train is split.train and valid.equals(split.valid) and capsys.readouterr().out == ""
+    monkeypatch.setattr(splitting, "COMPARED", 40 / 200)  # 200 pairs: 20 items and 10 users
+    train, valid = few_of_both(split.train, split.valid)
+    users, items = set(train["user_id"]), set(train["item_id"])
+    assert len(users) == 10 and len(items) == 20
+    for kept, part in ((train, split.train), (valid, split.valid)):
+        expected = part[part["user_id"].isin(users) & part["item_id"].isin(items)]
+        pd.testing.assert_frame_equal(kept, expected)
+    n_users, n_items = split.train[["user_id", "item_id"]].nunique()
+    told = f"this looks at 10 of {n_users:,} users and 20 of {n_items:,} items.\n"
+    assert capsys.readouterr().out.endswith(told)
+
+
+def test_of_few_to_score_no_item_is_left_out(small, monkeypatch, capsys):
+    rows, _ = load_source(small[FIRST])
+    monkeypatch.setattr(splitting, "JUDGED", 40 / 500)
+    some = few_to_compare(rows, scored=50)
+    assert some.equals(rows[rows["user_id"].isin(some["user_id"])]) and some["user_id"].nunique() == 10
+    assert "items" not in capsys.readouterr().out
 
 
 def test_of_few_users_the_end_of_training_stands_in_for_no_validation_part(small):
     split = split_interactions(load_source(small[FIRST])[0], small[SECOND] | {"valid_fraction": 0.0})
-    train, valid = few_users(split.train, split.valid)
+    train, valid = few_of_both(split.train, split.valid)
     assert len(train) + len(valid) == len(split.train) and len(valid)
     last = train.groupby("user_id")["timestamp"].max()
     assert (valid["timestamp"] >= valid["user_id"].map(last)).all()
