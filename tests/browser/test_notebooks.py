@@ -7,6 +7,7 @@ import pytest
 from reader import BAR, NOTEBOOKS, RED
 
 SILENT = 30  # seconds that a cell may take without a bar; on an idle machine that is about three
+BRIEF = 3  # seconds of the longest cell up to which a bar may come and go unseen
 
 
 def cells(file, kind):
@@ -42,7 +43,7 @@ def test_a_notebook_runs_from_top_to_bottom(lab, file):
     assert lab.texts(RED) == []
     code = "\n".join(sources(file, "code"))
     assert ("As the text." in " ".join(lab.texts(".jp-OutputArea-output"))) == ("lesson.banner(" in code)
-    assert bars or "lesson.progress(" not in code
+    assert bars or "lesson.progress(" not in code or max(seconds.values(), default=0) < BRIEF
     assert not lab.panel.locator(BAR).count(), "a bar was left behind"
     silent = {number: taken for number, taken in seconds.items() if taken > SILENT and number not in bars}
     assert not silent, f"no bar in code cells (number: seconds) {silent}"
