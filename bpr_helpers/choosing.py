@@ -14,7 +14,7 @@ import pandas as pd
 
 from bpr_helpers.baselines import EASE, IALS, ItemKNN, Popularity, Random
 from bpr_helpers.bpr import BPR
-from bpr_helpers.evaluation import Candidates, Evaluation, evaluate
+from bpr_helpers.evaluation import METRICS, Candidates, Evaluation, evaluate
 from bpr_helpers.history import FromHistories, tells_late_from_early
 from bpr_helpers.matrix import InteractionMatrix
 from bpr_helpers.parallel import MOST, Progress, in_parallel, silently
@@ -152,11 +152,13 @@ def _epochs_of(fitted: Any) -> dict[str, Any]:
 
 
 def _mean(model: FromHistories, valid: pd.DataFrame, metric: str, seed: int) -> float:
-    cut_off = metric.rpartition("@")[2]
-    per_user = evaluate(model, valid, ks=int(cut_off) if cut_off.isdecimal() else 10, seed=seed).per_user
-    if metric not in per_user:
-        raise ValueError(f"There is no metric {metric!r}: choose one of {', '.join(map(str, per_user))}.")
-    return float(per_user[metric].mean())
+    """Compute only what is asked for: the metrics of whole lists take longest."""
+    name, _, cut_off = metric.rpartition("@") if "@" in metric else (metric, "", "10")
+    k = int(cut_off) if cut_off.isdecimal() else 10
+    columns = ["auc" if one == "auc" else f"{one}@{k}" for one in METRICS]
+    if metric not in columns:
+        raise ValueError(f"There is no metric {metric!r}: choose one of {', '.join(columns)}.")
+    return float(evaluate(model, valid, ks=k, metrics=name, seed=seed).per_user[metric].mean())
 
 
 EASE_ITEMS = (

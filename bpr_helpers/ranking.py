@@ -35,7 +35,7 @@ Score = Callable[[Codes], NDArray[np.float32]]
 
 # Rows of fewer items than LONG are sorted. Longer ones are gone through for each value that is looked for,
 # where there are at most FEW in a row or only the first places matter: that is faster.
-LONG, FEW = 4096, 6
+LONG, FEW = 4096, 4
 
 NOT_FINITE = "The recommender's scores are not all finite: look for a diverged training."
 
@@ -368,6 +368,7 @@ def _higher_and_equal(
     n_items = hidden.shape[1]
     in_row = np.bincount(rows, minlength=len(hidden))  # (b,)
     few = (in_row <= FEW) & (n_items >= LONG)  # (b,)
+    few &= few.mean() > 0.5  # else taking the others out costs more than sorting all
     higher, equal = np.zeros((2, len(rows)), np.int64)
     if few.any() and (np.isfinite(hidden[few]).sum(1) != n_candidates[few]).any():
         raise ValueError(NOT_FINITE)
@@ -402,17 +403,33 @@ def _rank_top(
     hidden = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy
     ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)  # (n,)
     values = scores[block.rows, block.items]  # (n,); of an unknown item nonsense, which is not ranked
-    near = np.flatnonzero(ranked & (values >= _bound_of_top(hidden, k)[block.rows]))  # the few that can count
+    bound = _bound_of_top(hidden, k)  # (b,)
+    near = np.flatnonzero(ranked & (values >= bound[block.rows]))  # the few that can count
     rank = np.full(len(ranked), np.inf)
-    for j in near:
+    n_items = hidden.shape[1]
+    high = np.flatnonzero(hidden >= bound[:, None])  # (m,): place in the block, row after row
+    tied = np.bincount(high // n_items, minlength=len(hidden)) > n_items // 8  # (b,): mostly equal scores
+    for j in near[tied[block.rows[near]]]:
         row = hidden[block.rows[j]]  # (n_items,)
-        tied = np.flatnonzero(row == values[j])
-        ahead = np.count_nonzero(priority[tied] < priority[block.items[j]])
+        equal = np.flatnonzero(row == values[j])
+        ahead = np.count_nonzero(priority[equal] < priority[block.items[j]])
         rank[j] = 1 + np.count_nonzero(row > values[j]) + ahead
+    high, near = high[~tied[high // n_items]], near[~tied[block.rows[near]]]
+    own = np.searchsorted(high, block.rows[near] * n_items + block.items[near])
+    rank[near] = _places(hidden, high, priority)[own]
     rank[rank > k] = np.inf
     unknown = np.full(len(ranked), np.nan)
     n_candidates = seen.n_items - np.diff(seen.csr.indptr)[block.users]  # (b,)
     return Ranks(rank, unknown, unknown, n_candidates[block.rows].astype(np.float64))
+
+
+def _places(values: NDArray[np.float32], some: Codes, priority: Codes) -> Codes:
+    """On which place, from 1, of those that are named in its row each entry stands; names ascend: (m,)."""
+    row, code = np.divmod(some, values.shape[1])
+    order = np.lexsort((priority[code], -values[row, code], row))  # within each row, the best first
+    place = np.empty(len(some), np.int64)
+    place[order] = np.arange(len(some)) - np.searchsorted(row, row) + 1
+    return place
 
 
 def _bound_of_top(hidden: NDArray[np.float32], k: int) -> NDArray[np.float32]:
