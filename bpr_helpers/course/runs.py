@@ -180,7 +180,7 @@ def _execute(
     """Execute a notebook under a temporary name; it gets its own name when it has ended, well or not."""
     target = executed_notebook(folder, stage)
     running = target.with_name(f".{stage}.running.ipynb")
-    cells = _cells(notebook)
+    cells = _cells(notebook.cells)
     try:
         if target.parent.is_symlink():  # a folder that somebody handed over must not write into another one
             raise ValueError(f"{target.parent} is a link, and a run writes into no other folder: remove it")
