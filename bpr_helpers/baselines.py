@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Self
 
@@ -25,7 +27,7 @@ from bpr_helpers.matrix import (
 from bpr_helpers.parallel import one_blas_thread
 
 Scores = NDArray[np.float32]
-SHORT = 1000  # rows of at most this length are small matrices: see `one_blas_thread`
+MANY = 4000  # rows of a matrix, or of a table to invert; below, the shorter way is not worth another one
 
 
 class Random(FromHistories):
@@ -277,17 +279,23 @@ class IALS(FromHistories):
         lengths = np.diff(x.indptr)
         padded = np.vstack([fixed, np.zeros((1, self.dim), np.float32)])  # code n stands for "no item"
         everything = self.pair_weight * (fixed.T @ fixed)  # (dim, dim)
-        strengths = self.l2 * (lengths + self.pair_weight * len(fixed)) ** self.nu
+        strengths = (self.l2 * (lengths + self.pair_weight * len(fixed)) ** self.nu).astype(np.float32)
+        many = len(lengths) >= MANY
+        if many:  # along the axes of `everything` it is diagonal
+            spread, axes = np.linalg.eigh(everything)
+            turned = padded @ axes  # (n + 1, dim)
         solved = np.empty((len(lengths), self.dim), np.float32)
-        for rows in self._blocks(lengths):
+
+        def solve(rows: Codes) -> None:
             columns, weights = padded_rows(x[rows])  # (b, longest) both
-            vectors = padded[columns]  # (b, longest, dim)
-            counted = weights[:, :, None] * vectors
-            with one_blas_thread() if columns.shape[1] <= SHORT else nullcontext():
-                left = vectors.transpose(0, 2, 1) @ counted + everything
-            left += strengths[rows, None, None].astype(np.float32) * np.eye(self.dim, dtype=np.float32)
-            with one_blas_thread():
-                solved[rows] = np.linalg.solve(left, counted.sum(1)[:, :, None])[:, :, 0]
+            if many and 2 * columns.shape[1] <= self.dim:
+                diagonal = spread + strengths[rows, None]  # (b, dim)
+                solved[rows] = _short_rows(turned[columns], weights, diagonal) @ axes.T
+            else:
+                solved[rows] = _any_rows(padded[columns], weights, everything, strengths[rows])
+
+        with one_blas_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(solve, self._blocks(lengths)))
         return solved
 
     def _blocks(self, lengths: Codes) -> Iterator[Codes]:
@@ -299,6 +307,27 @@ class IALS(FromHistories):
     def _score(self, user_codes: Codes) -> Scores:
         """Score near 1 what a user would have."""
         return self.user_vectors[user_codes] @ self.item_vectors.T
+
+
+def _any_rows(vectors: Scores, weights: Scores, everything: Scores, strengths: Scores) -> Scores:
+    """Solve (E + s + V' C V) x = V' c for V (b, p, dim), c (b, p), E (dim, dim), s (b,): (b, dim)."""
+    counted = weights[:, :, None] * vectors  # (b, p, dim)
+    left = vectors.transpose(0, 2, 1) @ counted + everything  # (b, dim, dim)
+    left += strengths[:, None, None] * np.eye(vectors.shape[2], dtype=np.float32)
+    return np.asarray(np.linalg.solve(left, counted.sum(1)[:, :, None])[:, :, 0])
+
+
+def _short_rows(vectors: Scores, weights: Scores, diagonal: Scores) -> Scores:
+    """Solve the same for small p, where E + s is diagonal, D (b, dim): by Woodbury's identity in p equations.
+
+    With W = C^(1/2) V the solution is D^-1 W' z, where (1 + W D^-1 W') z = c^(1/2).
+    """
+    roots = np.sqrt(weights)  # (b, p)
+    scaled = roots[:, :, None] * vectors  # (b, p, dim)
+    over = scaled / diagonal[:, None]  # (b, p, dim)
+    left = scaled @ over.transpose(0, 2, 1) + np.eye(vectors.shape[1], dtype=np.float32)  # (b, p, p)
+    z = np.linalg.solve(left, roots[:, :, None])  # (b, p, 1)
+    return np.asarray((over * z).sum(1))
 
 
 class OnlyPopular:
@@ -368,7 +397,7 @@ def inverted(table: Floats) -> Floats:
     from scipy.linalg import lapack  # loads in a tenth of a second
 
     n = len(table)
-    with one_blas_thread() if n <= 4 * SHORT else nullcontext():
+    with one_blas_thread() if n <= MANY else nullcontext():
         factor, failed = lapack.dpotrf(table.T, lower=1, overwrite_a=1)  # LAPACK counts by columns
         _require(not failed, "The matrix to invert is not positive definite: give a larger l2.")
         inverse = lapack.dpotri(factor, lower=1, overwrite_c=1)[0].T  # (n, n), the upper half of it

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bpr_helpers.baselines import EASE, IALS, ItemKNN, Popularity, Random
-from bpr_helpers.bpr import BPR
-from bpr_helpers.evaluation import Candidates, Evaluation, evaluate
+from bpr_helpers.bpr import BPR, VALIDATION_USERS
+from bpr_helpers.evaluation import METRICS, Candidates, Evaluation, evaluate
 from bpr_helpers.history import FromHistories, tells_late_from_early
 from bpr_helpers.matrix import InteractionMatrix
 from bpr_helpers.parallel import MOST, Progress, in_parallel, silently
@@ -50,7 +50,8 @@ def choose(
     Candidates that differ in `recency` alone share a fit and read their users' histories anew, so there are
     as many fits as other settings (of BPR, one more for each that has recency 0 beside others). Where nobody
     has interactions of different times, recency has nothing to go on and is 0 for all. A BPR keeps the number
-    of epochs that it found on valid. Of equals the first is taken.
+    of epochs that it found on valid. Of equals the first is taken. Where valid has more users than
+    `bpr.VALIDATION_USERS`, 10,000, so many of them judge, as they do after every epoch of BPR.
 
     Parameters
     ----------
@@ -82,13 +83,14 @@ def choose(
     candidates, matrix = list(candidates), InteractionMatrix.from_frame(train)
     make = _class_of(candidates)
     groups = _by_fit(candidates, has_recency=tells_late_from_early(matrix))
+    judges = _some_users(valid, seed)
 
     def try_out(group: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any], Any]:
         """Fit once; give the candidates' rows of the table, the best of them and its model."""
         fitted = make(**group[0]).fit(matrix, valid=valid)
         models = [fitted, *(fitted.with_recency(settings["recency"]) for settings in group[1:])]
         rows = [
-            settings | _epochs_of(fitted) | {metric: _mean(model, valid, metric, seed)}
+            settings | _epochs_of(fitted) | {metric: _mean(model, judges, metric, seed)}
             for settings, model in zip(group, models, strict=True)
         ]
         best = max(range(len(rows)), key=lambda n: rows[n][metric])
@@ -100,6 +102,13 @@ def choose(
     table = pd.DataFrame(rows).sort_values(metric, ascending=False, kind="stable", ignore_index=True)
     differs = [name for name in table if name == metric or len(set(map(repr, table[name]))) > 1]
     return Choice(make(**{n: v for n, v in best.items() if n != metric}), judged, table[differs])
+
+
+def _some_users(valid: pd.DataFrame, seed: int) -> pd.DataFrame:
+    users = pd.Series(valid["user_id"].unique())
+    if len(users) <= VALIDATION_USERS:
+        return valid
+    return valid[valid["user_id"].isin(users.sample(VALIDATION_USERS, random_state=seed))]
 
 
 def _at_once(matrix: InteractionMatrix) -> int:
@@ -152,11 +161,13 @@ def _epochs_of(fitted: Any) -> dict[str, Any]:
 
 
 def _mean(model: FromHistories, valid: pd.DataFrame, metric: str, seed: int) -> float:
-    cut_off = metric.rpartition("@")[2]
-    per_user = evaluate(model, valid, ks=int(cut_off) if cut_off.isdecimal() else 10, seed=seed).per_user
-    if metric not in per_user:
-        raise ValueError(f"There is no metric {metric!r}: choose one of {', '.join(map(str, per_user))}.")
-    return float(per_user[metric].mean())
+    """Compute only what is asked for: the metrics of whole lists take longest."""
+    name, _, cut_off = metric.rpartition("@") if "@" in metric else (metric, "", "10")
+    k = int(cut_off) if cut_off.isdecimal() else 10
+    columns = ["auc" if one == "auc" else f"{one}@{k}" for one in METRICS]
+    if metric not in columns:
+        raise ValueError(f"There is no metric {metric!r}: choose one of {', '.join(columns)}.")
+    return float(evaluate(model, valid, ks=k, metrics=name, seed=seed).per_user[metric].mean())
 
 
 EASE_ITEMS = (

@@ -35,7 +35,7 @@ Score = Callable[[Codes], NDArray[np.float32]]
 
 # Rows of fewer items than LONG are sorted. Longer ones are gone through for each value that is looked for,
 # where there are at most FEW in a row or only the first places matter: that is faster.
-LONG, FEW = 4096, 10
+LONG, FEW = 4096, 4
 
 NOT_FINITE = "The recommender's scores are not all finite: look for a diverged training."
 
@@ -343,12 +343,10 @@ def _rank_block(
     """Ranks by counting how many others score more, and as much."""
     hidden = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy; seen items are -inf
     n_candidates = seen.n_items - np.diff(seen.csr.indptr)[block.users]  # (b,)
-    if (np.isfinite(hidden).sum(1) != n_candidates).any():
-        raise ValueError(NOT_FINITE)
     ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)  # (n,)
     rows, items = block.rows[ranked], block.items[ranked]  # (n_ranked,), as all below
     values = scores[rows, items]
-    higher, equal = _higher_and_equal(hidden, rows, values)
+    higher, equal = _higher_and_equal(hidden, n_candidates, rows, values)
     ahead = _ties_ahead(scores, seen, block.users, rows, items, equal, priority)  # of the equal ones
     return _spread(ranked, higher + ahead + 1, higher, equal, n_candidates[block.rows])
 
@@ -359,28 +357,43 @@ def _up_to(ranks: Ranks, first: int) -> Ranks:
     return Ranks(np.where(ranks.rank <= first, ranks.rank, np.inf), unknown, unknown, ranks.n_candidates)
 
 
-def _higher_and_equal(hidden: NDArray[np.float32], rows: Codes, values: Any) -> tuple[Codes, Codes]:
+def _higher_and_equal(
+    hidden: NDArray[np.float32], n_candidates: Codes, rows: Codes, values: Any
+) -> tuple[Codes, Codes]:
     """How many entries of row rows[j] are above values[j], and how many others equal it.
 
-    A long row with few values is gone through for each of them; any other is sorted, in place, for all.
+    A long row with few values is gone through for each of them; any other is sorted, in place, for all. So
+    all entries are looked at, and those that are not hidden have to be finite.
     """
     n_items = hidden.shape[1]
     in_row = np.bincount(rows, minlength=len(hidden))  # (b,)
     few = (in_row <= FEW) & (n_items >= LONG)  # (b,)
+    few &= few.mean() > 0.5  # else taking the others out costs more than sorting all
     higher, equal = np.zeros((2, len(rows)), np.int64)
+    if few.any() and (np.isfinite(hidden[few]).sum(1) != n_candidates[few]).any():
+        raise ValueError(NOT_FINITE)
     for j in np.flatnonzero(few[rows]):
         higher[j] = np.count_nonzero(hidden[rows[j]] > values[j])
         equal[j] = np.count_nonzero(hidden[rows[j]] >= values[j]) - higher[j] - 1
-    rest = np.flatnonzero(~few[rows])
-    if len(rest):
-        kept = np.flatnonzero(~few & (in_row > 0))  # (b',)
+    kept = np.flatnonzero(~few)  # (b',)
+    if len(kept):
         ascending = hidden if len(kept) == len(hidden) else hidden[kept]
         ascending.sort(axis=1)
+        _check_finite(ascending, n_candidates[kept])
+        rest = np.flatnonzero(~few[rows])
         place = np.searchsorted(kept, rows[rest])
         below = _count_in_rows(ascending, place, values[rest], np.less)
         equal[rest] = _count_equal(ascending, place, values[rest], below)
         higher[rest] = n_items - below - equal[rest] - 1
     return higher, equal
+
+
+def _check_finite(ascending: NDArray[np.float32], n_candidates: Codes) -> None:
+    """Look at both ends of the sorted rows: nan and inf come last, -inf comes first of the unseen."""
+    some = np.flatnonzero(n_candidates > 0)
+    lowest = ascending[some, ascending.shape[1] - n_candidates[some]]
+    if not (np.isfinite(lowest).all() and np.isfinite(ascending[some, -1]).all()):
+        raise ValueError(NOT_FINITE)
 
 
 def _rank_top(
@@ -390,17 +403,33 @@ def _rank_top(
     hidden = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy
     ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)  # (n,)
     values = scores[block.rows, block.items]  # (n,); of an unknown item nonsense, which is not ranked
-    near = np.flatnonzero(ranked & (values >= _bound_of_top(hidden, k)[block.rows]))  # the few that can count
+    bound = _bound_of_top(hidden, k)  # (b,)
+    near = np.flatnonzero(ranked & (values >= bound[block.rows]))  # the few that can count
     rank = np.full(len(ranked), np.inf)
-    for j in near:
+    n_items = hidden.shape[1]
+    high = np.flatnonzero(hidden >= bound[:, None])  # (m,): place in the block, row after row
+    tied = np.bincount(high // n_items, minlength=len(hidden)) > n_items // 8  # (b,): mostly equal scores
+    for j in near[tied[block.rows[near]]]:
         row = hidden[block.rows[j]]  # (n_items,)
-        tied = np.flatnonzero(row == values[j])
-        ahead = np.count_nonzero(priority[tied] < priority[block.items[j]])
+        equal = np.flatnonzero(row == values[j])
+        ahead = np.count_nonzero(priority[equal] < priority[block.items[j]])
         rank[j] = 1 + np.count_nonzero(row > values[j]) + ahead
+    high, near = high[~tied[high // n_items]], near[~tied[block.rows[near]]]
+    own = np.searchsorted(high, block.rows[near] * n_items + block.items[near])
+    rank[near] = _places(hidden, high, priority)[own]
     rank[rank > k] = np.inf
     unknown = np.full(len(ranked), np.nan)
     n_candidates = seen.n_items - np.diff(seen.csr.indptr)[block.users]  # (b,)
     return Ranks(rank, unknown, unknown, n_candidates[block.rows].astype(np.float64))
+
+
+def _places(values: NDArray[np.float32], some: Codes, priority: Codes) -> Codes:
+    """On which place, from 1, of those that are named in its row each entry stands; names ascend: (m,)."""
+    row, code = np.divmod(some, values.shape[1])
+    order = np.lexsort((priority[code], -values[row, code], row))  # within each row, the best first
+    place = np.empty(len(some), np.int64)
+    place[order] = np.arange(len(some)) - np.searchsorted(row, row) + 1
+    return place
 
 
 def _bound_of_top(hidden: NDArray[np.float32], k: int) -> NDArray[np.float32]:

@@ -6,9 +6,9 @@ that it holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,8 @@ class HasPerUser(Protocol):
 
 
 PerUser = pd.DataFrame | HasPerUser
+
+MANY_USERS = 20_000  # of more than these, `compare` draws how often each difference comes, where few differ
 
 
 def mean_interval(per_user: pd.DataFrame, *, n_resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
@@ -113,7 +115,8 @@ def compare(
     """Compare two models user by user: is the mean difference more than chance?
 
     The interval is the 95 % percentile bootstrap over users. The p-value asks how often a mean difference at
-    least as large, in either direction, comes out when the sign of every user's difference is a coin flip.
+    least as large, in either direction, comes out when the sign of every user's difference is a coin flip. Of
+    very many users, equal differences are drawn and flipped together, which has the same chances.
 
     Parameters
     ----------
@@ -149,18 +152,51 @@ def compare(
     pairs = _paired(evaluation_a, evaluation_b, metric)
     difference = (pairs["a"] - pairs["b"]).to_numpy()
     n, rng = len(difference), np.random.default_rng(seed)
-    row = mean_interval(pd.DataFrame({metric: difference}), n_resamples=n_resamples, seed=seed).iloc[0]
-    # A flip multiplies by +1 or -1, so what was observed is the flip of all ones, and a batch one product.
+    mean = difference.mean()
+    if n > MANY_USERS and 16 * len(np.unique(difference)) < n:
+        low, high = _ends_of_many(difference, n_resamples, rng)
+        sizes, observed, flips = _flips_of_many(difference, rng)
+    else:
+        row = mean_interval(pd.DataFrame({metric: difference}), n_resamples=n_resamples, seed=seed).iloc[0]
+        mean, low, high = row
+        # A flip multiplies by +1 or -1, so what was observed is the flip of all ones.
+        sizes, observed = difference, np.ones(n)
+        flips = lambda size: rng.integers(0, 2, size, dtype=np.int8) * 2.0 - 1  # noqa: E731
     test = monte_carlo_test(
-        np.ones(n),
-        lambda size: rng.integers(0, 2, size, dtype=np.int8) * 2.0 - 1,
-        lambda signs, axis: signs @ difference / n,
+        observed,
+        flips,
+        lambda signs, axis: signs @ sizes / n,  # a batch is one product
         vectorized=True,
         n_resamples=n_resamples,
-        batch=max(1, BLOCK // n),
+        batch=max(1, BLOCK // len(sizes)),
     )
-    numbers = pairs["a"].mean(), pairs["b"].mean(), row["mean"], row["low"], row["high"], test.pvalue
+    numbers = pairs["a"].mean(), pairs["b"].mean(), mean, low, high, test.pvalue
     return Comparison(metric, n, *map(float, numbers))
+
+
+def _ends_of_many(values: Floats, n_resamples: int, rng: np.random.Generator) -> Floats:
+    """Ends of the 95 % bootstrap interval of a mean: which values come how often is multinomial."""
+    n = len(values)
+    distinct, counts = np.unique(values, return_counts=True)
+    batch = max(1, BLOCK // len(distinct))
+    sizes = [min(batch, n_resamples - start) for start in range(0, n_resamples, batch)]
+    means = [rng.multinomial(n, counts / n, size) @ distinct / n for size in sizes]
+    return np.quantile(np.concatenate(means), [0.025, 0.975])
+
+
+def _flips_of_many(
+    difference: Floats, rng: np.random.Generator
+) -> tuple[Floats, Floats, Callable[[Any], Any]]:
+    """Distinct sizes of the differences, the sums of their signs, and how to draw such sums.
+
+    Of c differences of one size, heads are binomial; a difference of zero has no sign.
+    """
+    signed = difference[difference != 0]
+    sizes, place, counts = np.unique(np.abs(signed), return_inverse=True, return_counts=True)
+    if not len(sizes):
+        sizes, counts = np.zeros(1), np.ones(1, np.int64)
+    sums = np.bincount(place, np.sign(signed), len(sizes)).astype(np.float64)
+    return sizes, sums, lambda size: 2.0 * rng.binomial(counts, 0.5, size) - counts
 
 
 def compare_all(

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import NearestNeighbors
 
@@ -67,9 +69,11 @@ def test_ease_is_a_ridge_regression_of_every_item_on_the_others(matrix):
 
 
 @pytest.mark.parametrize("block", [1, 64, 10**6])
-def test_ials_agrees_with_a_loop_over_rows(matrix, monkeypatch, block):
+@pytest.mark.parametrize(("many", "dim"), [(4000, 4), (0, 4), (0, 24), (100, 40)])
+def test_ials_agrees_with_a_loop_over_rows(matrix, monkeypatch, block, many, dim):
     monkeypatch.setattr(module, "BLOCK", block)
-    dim, l2, alpha0, nu = 4, 0.02, 0.3, 0.7
+    monkeypatch.setattr(module, "MANY", many)
+    l2, alpha0, nu = 0.02, 0.3, 0.7
     per_pair = alpha0 / (matrix.csr.nnz / np.prod(matrix.csr.shape))
     model = IALS(dim, l2=l2, alpha0=per_pair, nu=nu, iterations=3, seed=5).fit(matrix)
     dense = matrix.csr.toarray().astype(float)
@@ -89,6 +93,52 @@ def test_ials_agrees_with_a_loop_over_rows(matrix, monkeypatch, block):
         items = solve(dense.T, users)
     np.testing.assert_allclose(model.item_vectors, items, rtol=0, atol=1e-4)
     np.testing.assert_allclose(model.score(np.arange(600)), solve(dense, items) @ items.T, rtol=0, atol=1e-4)
+
+
+@settings(max_examples=50, deadline=None)
+@given(b=st.integers(1, 5), p=st.integers(1, 9), dim=st.integers(1, 12), seed=st.integers(0, 99))
+def test_short_rows_are_solved_as_any_are(b, p, dim, seed):
+    """With weights, and what fills up a row: its weight is 0."""
+    rng = np.random.default_rng(seed)
+    vectors, weights = rng.normal(size=(b, p, dim)), rng.exponential(size=(b, p)) * (rng.random((b, p)) < 0.7)
+    spread, strengths = rng.random(dim), 0.1 + rng.random(b)
+    found = module._short_rows(vectors, weights, spread + strengths[:, None])
+    expected = module._any_rows(vectors, weights, np.diag(spread), strengths)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("l2", [0.5, 100.0])
+@pytest.mark.parametrize("block", [1, 10**6])
+@pytest.mark.parametrize(("n_users", "n_items"), [(60, 25), (13, 40)])  # by items, by users
+def test_ease_by_either_table_is_that_of_a_general_inverse(monkeypatch, l2, block, n_users, n_items):
+    monkeypatch.setattr(module, "BLOCK", block)
+    rng = np.random.default_rng(0)
+    rows = np.argwhere(rng.random((n_users, n_items)) < 0.4)
+    fitted = EASE(l2=l2).fit(pd.DataFrame(rows, columns=["user_id", "item_id"]))
+    x = fitted.matrix.csr.toarray().astype(float)
+    inverse = np.linalg.inv(x.T @ x + l2 * np.eye(x.shape[1]))
+    expected = inverse / -np.diag(inverse) * (1 - np.eye(x.shape[1]))
+    np.testing.assert_allclose(fitted.weights, expected, rtol=0, atol=1e-6)
+
+
+def test_ease_is_refused_where_it_does_not_fit_into_the_memory(matrix, monkeypatch):
+    monkeypatch.setattr(module, "memory", lambda: 12 * 30**2 - 1)
+    with pytest.raises(ValueError, match="EASE takes 0 GB for 30 items, and this machine has 0 GB: keep few"):
+        EASE().fit(matrix)
+    monkeypatch.setattr(module, "memory", lambda: 12 * 30**2 + 1)
+    assert EASE().fit(matrix).weights.shape == (30, 30)
+
+
+@pytest.mark.parametrize("k", [3, 12])
+def test_item_knn_keeps_what_a_dense_table_would(matrix, k):
+    x = matrix.csr.toarray().astype(float)
+    norms = np.sqrt(x.sum(0))
+    similarity = (x.T @ x) / (np.outer(norms, norms) + 5.0)
+    np.fill_diagonal(similarity, 0)
+    for row in similarity:
+        row[np.argsort(row)[:-k]] = 0
+    found = ItemKNN(k=k).fit(matrix).neighbours.T.toarray()
+    np.testing.assert_allclose(found, similarity, rtol=1e-6)
 
 
 def test_ials_lowers_its_loss(matrix):

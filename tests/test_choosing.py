@@ -98,6 +98,22 @@ def test_random_times_are_seen_through(make) -> None:
     assert choose([make(recency=r) for r in (30.0, 0.0)], split.train, split.valid).best.recency == 0.0
 
 
+def test_of_very_many_validation_users_some_judge(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    usual = choosing.evaluate
+    monkeypatch.setattr(
+        choosing,
+        "evaluate",
+        lambda model, part, **how: asked.append((part, how)) or usual(model, part, **how),
+    )
+    monkeypatch.setattr(choosing, "VALIDATION_USERS", 12)
+    choose([EASE(l2=l2) for l2 in (1.0, 50.0)], split.train, split.valid, metric="recall@5")
+    for part, how in asked:
+        assert part["user_id"].nunique() == 12 and how["metrics"] == "recall" and how["ks"] == 5
+        assert part.equals(split.valid[split.valid["user_id"].isin(part["user_id"])])
+    assert len(asked) == 2 and asked[0][0].equals(asked[1][0])
+
+
 def test_nothing_to_choose_from_is_told(split: Split) -> None:
     with pytest.raises(ValueError, match="classes: none"):
         choose([], split.train, split.valid)

@@ -162,7 +162,9 @@ def test_lists_that_are_all_too_short_have_no_distance():
     assert metrics.intra_list_distance([[0, 1, -1], [2, -1, -1]], np.eye(3))[0] == 1
 
 
-def test_intra_list_distance_agrees_with_pairs():
+@pytest.mark.parametrize("at_once", [1, 7, 512])
+def test_intra_list_distance_agrees_with_pairs(monkeypatch, at_once):
+    monkeypatch.setattr(metrics, "ITEMS_AT_ONCE", at_once)
     pdist = pytest.importorskip("scipy.spatial.distance").pdist
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(20, 4))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from bpr_helpers import significance
 from bpr_helpers.significance import (
     compare,
     compare_all,
@@ -48,6 +49,32 @@ def test_columns_that_share_their_draws_have_the_intervals_that_scipy_gives_each
         alone = stats.bootstrap((known,), np.mean, n_resamples=300, method="percentile", rng=rng)
         expected = [known.mean(), *alone.confidence_interval]
         assert table.loc[name].to_numpy() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.02, -0.05])
+def test_of_very_many_users_equal_differences_are_drawn_together(monkeypatch, shift):
+    """The interval and the p-value are those of drawing users, up to the chance of the draws."""
+    rng = np.random.default_rng(3)
+    a, b = (rng.choice([0, 0, 0, 0.3, 0.5, 1], 3000) for _ in "ab")
+    a = np.where(rng.random(3000) < abs(shift), 1.0 if shift > 0 else 0.0, a)
+    one_by_one = compare(table_of(a), table_of(b))
+    monkeypatch.setattr(significance, "MANY_USERS", 100)
+    together = compare(table_of(a), table_of(b))
+    assert together.difference == pytest.approx(one_by_one.difference, abs=1e-15)
+    error = np.std(a - b) / np.sqrt(3000)
+    assert [together.low, together.high] == pytest.approx([one_by_one.low, one_by_one.high], abs=error / 10)
+    share = one_by_one.p_value / 2
+    assert abs(together.p_value - one_by_one.p_value) < 10 * np.sqrt(share / 9999) + 1e-3
+    same = compare(table_of(a), table_of(a))
+    assert same.p_value == 1 and same.low == same.high == 0
+
+
+def test_a_p_value_of_flips_that_are_counted_together_is_the_binomial_one(monkeypatch):
+    monkeypatch.setattr(significance, "MANY_USERS", 100)
+    a = table_of([1.0] * 120 + [0.0] * 80 + [0.5] * 300)  # 120 are for it, 80 against it, 300 neither
+    b = table_of([0.0] * 120 + [1.0] * 80 + [0.5] * 300)
+    exact = stats.binomtest(120, 200).pvalue
+    assert compare(a, b).p_value == pytest.approx(exact, abs=4 * np.sqrt(exact / 9999))
 
 
 def test_intervals_hold_in_nineteen_of_twenty_samples():

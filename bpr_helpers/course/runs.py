@@ -115,8 +115,10 @@ def is_current(
         if executed.is_symlink() or not executed.is_file():
             return False
         metadata = json.loads(executed.read_text("utf-8"))["metadata"]
-        same = metadata["bpr"]["cells"] == _cells(_notebook(notebooks / f"{stage}.ipynb", unused))
-        if not same or not _equal(metadata["papermill"]["parameters"], values):
+        now = json.loads((notebooks / f"{stage}.ipynb").read_text("utf-8"))["cells"]  # nbformat loads slowly
+        if metadata["bpr"]["cells"] != _cells(_kept(now, unused)) or not _equal(
+            metadata["papermill"]["parameters"], values
+        ):
             return False
         if stage not in STAGES:
             return bool(metadata["bpr"]["stages"] == _stages(folder))
@@ -178,7 +180,7 @@ def _execute(
     """Execute a notebook under a temporary name; it gets its own name when it has ended, well or not."""
     target = executed_notebook(folder, stage)
     running = target.with_name(f".{stage}.running.ipynb")
-    cells = _cells(notebook)
+    cells = _cells(notebook.cells)
     try:
         if target.parent.is_symlink():  # a folder that somebody handed over must not write into another one
             raise ValueError(f"{target.parent} is a link, and a run writes into no other folder: remove it")
@@ -304,14 +306,18 @@ def _notebook(path: Path, unused: set[str]) -> Any:
     import nbformat
 
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells = [cell for cell in notebook.cells if not unused & {*cell.metadata.get("tags", [])}]
+    notebook.cells = _kept(notebook.cells, unused)
     return notebook
 
 
-def _cells(notebook: Any) -> str:
-    """Fingerprint what a notebook says and does, its outputs left out."""
-    cells = [(cell.cell_type, cell.source) for cell in notebook.cells]
-    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
+def _kept(cells: list[Any], unused: set[str]) -> list[Any]:
+    return [cell for cell in cells if not unused & {*cell["metadata"].get("tags", [])}]
+
+
+def _cells(cells: list[Any]) -> str:
+    """Fingerprint what the cells of a notebook say and do, outputs left out."""
+    said = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _stages(folder: RunFolder) -> dict[str, str]:
