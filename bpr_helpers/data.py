@@ -114,10 +114,22 @@ def load_interactions(
 
 def _own_interactions(path: Path, names: list[str], unit: str) -> pd.DataFrame:
     """Read the reader's own file; `names` are its columns of users, items, times and ratings."""
+    source, present, untimed = open_interactions(path, names)
+    return in_our_types(path, _read_present(source, present, untimed), present, unit)
+
+
+def open_interactions(path: Path, names: list[str]) -> tuple[Table, dict[str, str], bool]:
+    """Open a file; give what is ours by which name of its, and whether times were hoped for in vain."""
     source, columns = _open_interactions(path, names)
     present = {our: column.name for our, column in columns.items() if column.name in source.names}
-    table = _read_present(source, present, untimed="timestamp" in columns and "timestamp" not in present)
-    frame = {our: _ids(path, table[present[our]]) for our in ("user_id", "item_id")}
+    return source, present, "timestamp" in columns and "timestamp" not in present
+
+
+def in_our_types(
+    path: Path, table: pd.DataFrame, present: dict[str, str], unit: str, texts: Collection[str] = ()
+) -> pd.DataFrame:
+    """Give the columns of a file our names and types; ids in `texts` stay text, whatever they look like."""
+    frame = {our: _ids(path, table[present[our]], our in texts) for our in ("user_id", "item_id")}
     if "rating" in present:
         frame["rating"] = _ratings(path, table[present["rating"]])
     if "timestamp" in present:
@@ -176,7 +188,7 @@ def _read_present(source: Table, present: dict[str, str], untimed: bool) -> pd.D
     others = [name for name in source.names if source.names.count(name) == 1 and untimed]
     text = {present[ours]: MISSING for ours in ("user_id", "item_id")}
     table = source.read([*dict.fromkeys([*present.values(), *others])], text)
-    _refuse_hidden_times(source.path, table.drop(columns=[*present.values()]).head(_LOOKED_AT))
+    refuse_hidden_times(source.path, table.drop(columns=[*present.values()]).head(_LOOKED_AT))
     return table
 
 
@@ -218,7 +230,7 @@ def _near(column: _Column, names: list[str]) -> str:
     return ""
 
 
-def _refuse_hidden_times(path: Path, others: pd.DataFrame) -> None:
+def refuse_hidden_times(path: Path, others: pd.DataFrame) -> None:
     """Refuse to load without times what has a column that reads like times under another name."""
     times = [str(name) for name in others if _reads_like_times(others[name])]
     if times:
@@ -364,7 +376,7 @@ def _refuse(path: Path, column: str, bad: pd.Series | np.ndarray, what: str) -> 
         raise ValueError(f"{path}, column {column!r}, row {int(bad.argmax()) + 1} below the header: {what}.")
 
 
-def _ids(path: Path, column: pd.Series) -> pd.Series:
+def _ids(path: Path, column: pd.Series, as_text: bool = False) -> pd.Series:
     """Return ids as int64 where all are integers that fit ("7" and 7.0, not "007"), else as strings."""
     name = str(column.name)
     _refuse(path, name, column.isna(), "the id is missing")
@@ -381,7 +393,7 @@ def _ids(path: Path, column: pd.Series) -> pd.Series:
     _refuse(path, name, (names == "").to_numpy()[codes], "the id is missing")
     broken = names.str.contains("\n", regex=False).to_numpy()[codes]
     _refuse(path, name, broken, "the id goes over several lines; a quotation mark may have been left open")
-    if names.str.fullmatch(r"(0|-?[1-9][0-9]{0,18})(\.0+)?").all():
+    if not as_text and names.str.fullmatch(r"(0|-?[1-9][0-9]{0,18})(\.0+)?").all():
         whole = [int(name.split(".")[0]) for name in names]
         if min(whole) >= -(2**63) and max(whole) < 2**63:
             return pd.Series(np.array(whole, dtype=np.int64)[codes])
@@ -465,11 +477,7 @@ def _ratings(path: Path, column: pd.Series) -> pd.Series:
 
 def _fold(source: str, interactions: pd.DataFrame) -> pd.DataFrame:
     """Keep the earliest of repeated (user, item) pairs; say how many rows that folded."""
-    pair = ["user_id", "item_id"]
-    repeated = interactions[interactions.duplicated(pair, keep=False)]
-    if "timestamp" in interactions:
-        repeated = repeated.sort_values("timestamp", kind="stable")
-    later = repeated.index[repeated.duplicated(pair)]
+    later = later_repeats(interactions)
     if len(later):
         message = (
             f"{source}: {len(later):,} repeated (user, item) rows were folded into the earliest of each pair."
@@ -478,3 +486,12 @@ def _fold(source: str, interactions: pd.DataFrame) -> pd.DataFrame:
         interactions = interactions.drop(index=later).reset_index(drop=True)
     interactions.attrs["folded"] = len(later)
     return interactions
+
+
+def later_repeats(interactions: pd.DataFrame) -> pd.Index:
+    """Label the rows that repeat an earlier (user, item) pair; of equal times the first row is earlier."""
+    pair = ["user_id", "item_id"]
+    repeated = interactions[interactions.duplicated(pair, keep=False)]
+    if "timestamp" in interactions:
+        repeated = repeated.sort_values("timestamp", kind="stable")
+    return repeated.index[repeated.duplicated(pair)]

@@ -69,7 +69,7 @@ class Table:
         twice = [name for name in columns if self.names.count(name) > 1]
         if twice:
             raise ValueError(f"{self.path} has the column {twice[0]!r} {self.names.count(twice[0])} times.")
-        with _explained(self.path):
+        with explained(self.path):
             table = self.rows(columns, text)
         if table.empty:
             raise ValueError(f"{self.path} is empty: it has a header and no rows.")
@@ -91,16 +91,16 @@ def open_table(path: Path, wanted: Collection[str]) -> Table:
     """
     path = path.expanduser()
     if path.is_dir():
-        parts = _parts(path)
-        with _explained(path):
+        parts = parquet_parts(path)
+        with explained(path):
             return _parquet(path, parts, wanted)
     kind = _kind(path)
-    with _explained(path):
+    with explained(path):
         return _parquet(path, [path], wanted) if kind == "Parquet" else _text(path, wanted)
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turn what the readers of files raise into a sentence."""
     try:
         yield
@@ -157,7 +157,7 @@ def _named_kind(path: Path) -> str:
 # --- Parquet -------------------------------------------------------------------------------------------
 
 
-def _parts(folder: Path) -> list[Path]:
+def parquet_parts(folder: Path) -> list[Path]:
     """List the Parquet files of a folder, in the order of their names; none may be a link out of it."""
     found = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
     parts = sorted(
@@ -185,7 +185,7 @@ def _parquet(path: Path, parts: list[Path], wanted: Collection[str]) -> Table:
 
     def rows(columns: list[str], text: Mapping[str, list[str]]) -> pd.DataFrame:
         refuse_larger(path, 8 * len(columns) * sum(pq.read_metadata(part).num_rows for part in parts))
-        tables = [_read_parquet(part, columns) for part in parts]
+        tables = [read_parquet(part, columns) for part in parts]
         tables = [table for table in tables if len(table)] or tables[:1]
         return pd.concat(tables, ignore_index=True)
 
@@ -198,13 +198,14 @@ def _parquet_names(path: Path) -> list[str]:
     return names + [name for name in _ranges(schema) if name not in names]
 
 
-def _read_parquet(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Read columns; levels of an index are columns too, as they are to the frame's owner."""
+def read_parquet(path: Path, columns: list[str], groups: list[int] | None = None) -> pd.DataFrame:
+    """Read columns, of some row groups or of all; levels of an index are columns too, as to their owner."""
     absent = [name for name in columns if name not in _parquet_names(path)]
     if absent:
         raise ValueError(f"{path}: no column {absent[0]!r}, which another part of the folder has.")
     stored = [name for name in columns if name in pq.read_schema(path).names]
-    arrow = pq.ParquetFile(path).read(columns=stored)
+    file = pq.ParquetFile(path)
+    arrow = file.read(columns=stored) if groups is None else file.read_row_groups(groups, columns=stored)
     table = arrow.to_pandas(ignore_metadata=True)
     for name, steps in _ranges(arrow.schema).items():
         if name in columns and name not in stored:

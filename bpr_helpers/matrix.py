@@ -223,9 +223,14 @@ def id_column(interactions: pd.DataFrame, column: str) -> pd.Series:
         raise ValueError(f"The interactions have no column {column}: rename the column that holds these ids.")
     ids = interactions[column]
     if ids.hasnans:
-        row = ids.isna().to_numpy().argmax()
-        raise ValueError(f"Column {column} has no id in row {row}: fill or drop such rows.")
+        raise ValueError(nothing_in_row(column, int(ids.isna().to_numpy().argmax())))
     return plain_ids(ids)
+
+
+def nothing_in_row(column: str, row: int) -> str:
+    """Say which row of which column holds nothing."""
+    what = "time" if column == "timestamp" else "id"
+    return f"Column {column} has no {what} in row {row}: fill or drop such rows."
 
 
 def same_kind(ids: pd.Series, like: np.ndarray | pd.Index) -> pd.Series:
@@ -334,8 +339,7 @@ def times_of(interactions: pd.DataFrame) -> np.ndarray:
 
 def _refuse_missing(times: pd.Series) -> None:
     if times.hasnans:
-        row = times.isna().to_numpy().argmax()
-        raise ValueError(f"Column timestamp has no time in row {row}: fill or drop such rows.")
+        raise ValueError(nothing_in_row("timestamp", int(times.isna().to_numpy().argmax())))
 
 
 def _read_times(times: pd.Series) -> pd.Series:

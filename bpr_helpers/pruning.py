@@ -64,7 +64,7 @@ def k_core(interactions: pd.DataFrame, *, user_k: int = 6, item_k: int = 6) -> K
     >>> k_core(rows, user_k=2, item_k=2).interactions["user_id"].tolist()
     [1, 1, 2, 2]
     """
-    _check_thresholds(user_k, item_k)
+    check_thresholds(user_k, item_k)
     users = _Side(row_codes(id_column(interactions, "user_id")), user_k)
     items = _Side(row_codes(id_column(interactions, "item_id")), item_k)
     alive, sizes = _peel(users, items)
@@ -73,7 +73,7 @@ def k_core(interactions: pd.DataFrame, *, user_k: int = 6, item_k: int = 6) -> K
             f"No interaction survives user_k={user_k} and item_k={item_k}: choose smaller thresholds.",
             stacklevel=2,
         )
-    return KCore(keep_rows(interactions, alive), _rounds(sizes))
+    return KCore(keep_rows(interactions, alive), rounds_table(sizes))
 
 
 def core_sizes(interactions: pd.DataFrame, thresholds: Iterable[int | tuple[int, int]]) -> pd.DataFrame:
@@ -105,7 +105,7 @@ def core_sizes(interactions: pd.DataFrame, thresholds: Iterable[int | tuple[int,
     found = []
     for one in thresholds:
         user_k, item_k = one if isinstance(one, tuple) else (one, one)
-        _check_thresholds(user_k, item_k)
+        check_thresholds(user_k, item_k)
         _, sizes = _peel(_Side(users, user_k), _Side(items, item_k))
         found.append((user_k, item_k, len(sizes) - 1, *sizes[-1]))
     return pd.DataFrame(found, columns=["user_k", "item_k", "rounds", "rows", "users", "items"])
@@ -134,7 +134,8 @@ def largest_k(interactions: pd.DataFrame) -> int:
     return some
 
 
-def _check_thresholds(user_k: int, item_k: int) -> None:
+def check_thresholds(user_k: int, item_k: int) -> None:
+    """Refuse thresholds that are no whole numbers from 1."""
     for name, k in (("user_k", user_k), ("item_k", item_k)):
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
             raise ValueError(f"{name} is {k!r}: give a whole number of at least 1.")
@@ -190,7 +191,8 @@ def _peel(users: _Side, items: _Side) -> tuple[np.ndarray, list[tuple[int, int, 
     return alive, sizes
 
 
-def _rounds(sizes: list[tuple[int, int, int]]) -> pd.DataFrame:
+def rounds_table(sizes: list[tuple[int, int, int]]) -> pd.DataFrame:
+    """Make `KCore.rounds` of the rows, users and items after every round."""
     left = pd.DataFrame(sizes, columns=["rows", "users", "items"], dtype=np.int64)
     left.index.name = "round"
     removed = -left.diff().fillna(0).astype(np.int64)

@@ -75,13 +75,7 @@ def split_per_user(
     >>> split.train["item_id"].tolist(), split.test["item_id"].tolist()
     ([8, 9, 7], [7])
     """
-    test_share, valid_share = _share("test_fraction", test_fraction), _share("valid_fraction", valid_fraction)
-
-    def sizes(n_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        n_test = np.minimum(_ceil(test_share, n_rows), n_rows - 1)
-        return n_test, np.minimum(_ceil(valid_share, n_rows - n_test), n_rows - n_test - 1)
-
-    return _split_last(interactions, sizes, ties, seed)
+    return split_last(interactions, sizes_per_user(test_fraction, valid_fraction), ties, seed)
 
 
 def split_leave_last(
@@ -110,13 +104,7 @@ def split_leave_last(
     >>> split_leave_last(rows).test["item_id"].tolist()
     [7]
     """
-    n_test, n_valid = _whole("n_test", n_test, 1), _whole("n_valid", n_valid, 0)
-
-    def sizes(n_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        in_test = np.where(n_rows > n_test, n_test, 0)
-        return in_test, np.where(n_rows - in_test > n_valid, n_valid, 0)
-
-    return _split_last(interactions, sizes, ties, seed)
+    return split_last(interactions, sizes_leave_last(n_test, n_valid), ties, seed)
 
 
 def split_global_time(
@@ -146,7 +134,10 @@ def split_global_time(
     >>> split_global_time(rows, test_fraction=0.25).test["user_id"].tolist()
     [2]
     """
-    test_share, valid_share = _share("test_fraction", test_fraction), _share("valid_fraction", valid_fraction)
+    test_share, valid_share = (
+        exact_share("test_fraction", test_fraction),
+        exact_share("valid_fraction", valid_fraction),
+    )
     users, times = row_codes(id_column(interactions, "user_id")), times_of(interactions)
     id_column(interactions, "item_id")
     ordered = np.sort(times)
@@ -227,7 +218,7 @@ def split_users(
     >>> len(split.train), len(split.history), len(split.test)
     (2, 1, 1)
     """
-    late = 1 - _share("history_fraction", history_fraction)
+    late = 1 - exact_share("history_fraction", history_fraction)
     ids = id_column(interactions, "user_id")
     codes = row_codes(ids)
     n_rows = np.bincount(codes)  # (n_codes,)
@@ -247,7 +238,7 @@ def split_users(
         n_late = np.clip(_ceil(late, n_rows), 1, np.maximum(n_rows - 1, 1))
         return np.where(is_tested, n_late, 0), np.zeros_like(n_rows)
 
-    split = _split_last(interactions, sizes, "shuffle", seed)
+    split = split_last(interactions, sizes, "shuffle", seed)
     early = split.train["user_id"].isin(drawn).to_numpy()
     history, train = keep_rows(split.train, early), keep_rows(split.train, ~early)
     users = int((n_rows > 0).sum())
@@ -527,7 +518,7 @@ def _later(train_times: np.ndarray, times: np.ndarray) -> float:
     return float(1 - np.searchsorted(np.sort(train_times), times, side="right").mean() / len(train_times))
 
 
-def _share(name: str, fraction: float) -> Fraction:
+def exact_share(name: str, fraction: float) -> Fraction:
     """Return the number that was written, not the binary one nearest to it: 0.07 is 7/100."""
     try:
         share = Fraction(str(fraction))
@@ -550,12 +541,42 @@ def _ceil(share: Fraction, n_rows: np.ndarray) -> np.ndarray:
     return np.array([math.ceil(share * int(n)) for n in values], dtype=np.int64)[where]
 
 
-def _split_last(
-    interactions: pd.DataFrame,
-    sizes: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
-    ties: str,
-    seed: int,
-) -> Split:
+Sizes = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # rows of each user -> test rows, valid rows
+
+
+def sizes_per_user(test_fraction: float, valid_fraction: float) -> Sizes:
+    """Check the fractions of `split_per_user`, and give what they make of users' numbers of rows."""
+    test_share, valid_share = (
+        exact_share("test_fraction", test_fraction),
+        exact_share("valid_fraction", valid_fraction),
+    )
+
+    def sizes(n_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        n_test = np.minimum(_ceil(test_share, n_rows), n_rows - 1)
+        return n_test, np.minimum(_ceil(valid_share, n_rows - n_test), n_rows - n_test - 1)
+
+    return sizes
+
+
+def sizes_leave_last(n_test: int, n_valid: int) -> Sizes:
+    """Check the numbers of `split_leave_last`, and give what they make of users' numbers of rows."""
+    n_test, n_valid = _whole("n_test", n_test, 1), _whole("n_valid", n_valid, 0)
+
+    def sizes(n_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        in_test = np.where(n_rows > n_test, n_test, 0)
+        return in_test, np.where(n_rows - in_test > n_valid, n_valid, 0)
+
+    return sizes
+
+
+def split_last(interactions: pd.DataFrame, sizes: Sizes, ties: str, seed: int) -> Split:
+    """Split every user's latest rows off: what the splits by user have in common.
+
+    Parameters
+    ----------
+    interactions, ties, seed : as in `split_per_user`
+    sizes : from the numbers of rows of users (n,), how many of them are for test and for validation, (n,)
+    """
     users, items = row_codes(id_column(interactions, "user_id")), id_column(interactions, "item_id")
     order = _chronological(
         users, times_of(interactions), _tie_key(interactions["user_id"], items, ties, seed)
@@ -568,12 +589,19 @@ def _split_last(
     is_late = from_end < n_test[ordered_users]
     is_kept = from_end >= (n_test + n_valid)[ordered_users]
     part[order] = np.where(is_late, _TEST, np.where(is_kept, _TRAIN, _VALID))
-    counts = {
+    return _parts(interactions, part, counts_of_users(n_rows, n_test, n_valid))
+
+
+def counts_of_users(n_rows: np.ndarray, n_test: np.ndarray, n_valid: np.ndarray) -> dict[str, int]:
+    """Count the users, all (n,) of whom have so many rows, and those among them who are too short for a part.
+
+    Whoever has no row at all is no user.
+    """
+    return {
         "users": int((n_rows > 0).sum()),
         "too_short_for_test": int(((n_rows > 0) & (n_test == 0)).sum()),
         "too_short_for_valid": int(((n_rows > 0) & (n_valid == 0)).sum()),
     }
-    return _parts(interactions, part, counts)
 
 
 def _chronological(
@@ -625,10 +653,13 @@ def _cut(ordered: np.ndarray, share: Fraction) -> int:
     start = ordered[len(ordered) - math.ceil(share * len(ordered))]
     later = ordered[ordered > ordered[0]]
     if not len(later):
-        raise ValueError(
-            f"All {len(ordered):,} rows share one time: a split by time needs two times or more."
-        )
+        raise ValueError(all_at_once(len(ordered)))
     return max(start, later[0])
+
+
+def all_at_once(n_rows: int) -> str:
+    """Say that a split by time finds only one."""
+    return f"All {n_rows:,} rows share one time: a split by time needs two times or more."
 
 
 def _parts(interactions: pd.DataFrame, part: np.ndarray, counts: dict[str, int]) -> Split:
