@@ -392,6 +392,43 @@ def evaluate(
     return Evaluation(per_user, ranks.iloc[order].reset_index(drop=True), counts)
 
 
+def tasks_of(stream: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Say who did what when, from the data of dask's `get_task_stream`.
+
+    Parameters
+    ----------
+    stream : its attribute `data`
+
+    Returns
+    -------
+    DataFrame
+        a row per task: worker (address), kind ("read", "count", "shuffle", "split", "write" or "other"), and
+        start and stop in seconds since the first
+    """
+    rows = [
+        (task["worker"], _kind_of(str(task["key"])), one["start"], one["stop"])
+        for task in stream
+        for one in task["startstops"]
+        if one["action"] == "compute"
+    ]
+    table = pd.DataFrame(rows, columns=["worker", "kind", "start", "stop"]).sort_values("start")
+    first = table["start"].min()
+    return table.assign(start=table["start"] - first, stop=table["stop"] - first).reset_index(drop=True)
+
+
+KINDS = {
+    "shuffle": ("shuffle", "p2p"),
+    "split": ("_label", "_only"),
+    "write": ("_write",),
+    "read": ("_read",),
+}
+KINDS["count"] = ("_look", "_count", "_user_counts", "_added", "_tree", "_number", "getitem")
+
+
+def _kind_of(key: str) -> str:
+    return next((kind for kind, words in KINDS.items() if any(word in key for word in words)), "other")
+
+
 # --- What runs here -------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from bpr_helpers import settings
 from bpr_helpers.course.series import (
+    BEYOND,
     BETTER,
     EVALUATION,
     KCORE,
@@ -106,6 +107,13 @@ class ServiceParameters(Parameters):
     seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
 
 
+class ScaleParameters(Parameters):
+    """How much data is worked on in parts."""
+
+    rows: int = Field(200_000, ge=1_000, description="made-up interactions that are worked on")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
+
+
 NOTEBOOKS: dict[str, type[Parameters]] = {
     START: Parameters,
     KCORE: KCoreParameters,
@@ -116,6 +124,7 @@ NOTEBOOKS: dict[str, type[Parameters]] = {
     TUNING: TuningParameters,
     BETTER: IngredientParameters,
     SERVICE: ServiceParameters,
+    BEYOND: ScaleParameters,
 }
 
 # A parameter that only acts together with some values of another one.

@@ -34,7 +34,8 @@ from bpr_helpers.splitting import (
 
 START, KCORE, SPLIT = "00_start_here", "01_kcore_pruning", "02_chronological_split"
 MODEL, EVALUATION, PITFALLS = "03_bpr_model", "04_evaluation", "05_pitfalls"
-TUNING, BETTER, SERVICE = "06_tuning", "07_better_bpr", "08_from_model_to_service"
+TUNING, BETTER = "06_tuning", "07_better_bpr"
+SERVICE, BEYOND = "08_from_model_to_service", "09_beyond_one_machine"
 
 # The stages that each notebook reads; of a notebook that writes one, those that its stage is made from.
 READS: dict[str, tuple[str, ...]] = {
@@ -47,6 +48,7 @@ READS: dict[str, tuple[str, ...]] = {
     TUNING: (KCORE, SPLIT),
     BETTER: (KCORE, SPLIT),
     SERVICE: (KCORE, SPLIT),
+    BEYOND: (),
 }
 STAGES = (KCORE, SPLIT, MODEL, EVALUATION)
 RUN_ORDER = (*STAGES, *(name for name in READS if name not in STAGES))

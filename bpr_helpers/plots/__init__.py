@@ -23,6 +23,7 @@ from bpr_helpers.plots.sweeps import (
     shades,
     stopped_after,
     stopped_fits,
+    task_stream,
     trial_dots,
     trial_lines,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "split_timeline",
     "stopped_after",
     "stopped_fits",
+    "task_stream",
     "trial_dots",
     "trial_lines",
     "two_tastes",

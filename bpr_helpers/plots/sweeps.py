@@ -1,4 +1,4 @@
-"""Figures of many trials: what they found, and what of it is luck."""
+"""Figures of many trials, and of many tasks: what they found, what of it is luck, and who did what when."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,25 @@ from matplotlib.colors import to_hex
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from bpr_helpers.plots.looks import BLACK, BLUE, _axes, _legend, _lines, _some, _spoken
+from bpr_helpers.plots.looks import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    _axes,
+    _legend,
+    _lines,
+    _some,
+    _spoken,
+)
 from bpr_helpers.recommend import short_title
+
+
+# Fills of bars that are told apart in gray, too.
+_FILLS = ((BLUE, ""), (ORANGE, "//"), (GREEN, ".."), (VERMILION, "xx"), (SKY, "--"), (PURPLE, "||"))
 
 
 def trial_dots(
@@ -274,3 +291,33 @@ def shades(n: int) -> list[str]:
     3
     """
     return [to_hex(plt.get_cmap("Blues")(place)) for place in np.linspace(0.4, 1.0, n)]
+
+
+def task_stream(tasks: pd.DataFrame, *, title: str | None = None, ax: Axes | None = None) -> Axes:
+    """Draw which worker did which task when, a row per worker.
+
+    Parameters
+    ----------
+    tasks : DataFrame, columns worker, kind, start and stop (seconds), as `scale.tasks_of` gives it
+    title : str; None writes how many tasks there were, and for how much of the time the workers were busy
+    ax : Axes to draw on; None makes a new one
+
+    Returns
+    -------
+    Axes
+        Seconds on x; kinds are told apart by color, hatching and the legend.
+    """
+    ax = _axes(ax, height=2.8)
+    workers = sorted(tasks["worker"].unique())
+    colors = dict(zip(sorted(tasks["kind"].unique()), itertools.cycle(_FILLS), strict=False))
+    for kind, (color, hatch) in colors.items():
+        own = tasks[tasks["kind"] == kind]
+        rows = own["worker"].map(workers.index)
+        look = {"color": color, "hatch": hatch, "edgecolor": "white", "linewidth": 0.3}
+        ax.barh(rows, own["stop"] - own["start"], left=own["start"], height=0.7, label=kind, **look)
+    busy = (tasks["stop"] - tasks["start"]).sum() / (tasks["stop"].max() * len(workers))
+    told = f"{len(tasks):,} tasks on {len(workers)} workers, which were busy {busy:.0%} of the time"
+    ax.set(title=told if title is None else title, xlabel="seconds", ylabel="worker")
+    ax.set_yticks(range(len(workers)), [str(number + 1) for number in range(len(workers))])
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    return ax
