@@ -11,8 +11,8 @@ from pydantic.fields import FieldInfo
 
 from bpr_helpers import settings
 from bpr_helpers.course.series import (
-    BEYOND,
     BETTER,
+    BEYOND,
     EVALUATION,
     KCORE,
     MODEL,
