@@ -1,9 +1,10 @@
 """The tested helpers of a notebook course on Bayesian Personalized Ranking.
 
-The science, in the order in which data flows: files, movielens, synthetic, formats, data, parallel,
-matrix, pruning, splitting, metrics, ranking, exporting, significance, evaluation, history, folding, settings,
-sampling, model, training, bpr, cold, baselines, choosing, recommend, plots, scale. A module imports only
-modules that stand before it. What runs the notebooks is in `course`, of which the science imports nothing.
+The science, in the order in which data flows: files, movielens, synthetic, formats, data, parts, parallel,
+matrix, stored, pruning, splitting, metrics, ranking, exporting, significance, evaluation, history, folding,
+settings, sampling, model, training, bpr, cold, baselines, choosing, recommend, plots, scale. A module imports
+only modules that stand before it. What runs the notebooks is in `course`, of which the science imports
+nothing.
 
 TensorFlow is imported when a BPR is first fitted or loaded, Matplotlib with `bpr_helpers.plots`.
 """

@@ -182,6 +182,12 @@ class BPR(FromHistories):
         items does not fall when one trains on (benchmarks/phases.py). Phase two always goes to its only
         minimum, so that it has no epoch to choose.
 
+        A matrix that lies in files (`bpr_helpers.stored.open_matrix`) may be larger than memory: phase one
+        goes through it piece by piece, if negatives are shared ("shared" or "weighted"; the other samplers
+        hold 8 bytes or more for every positive). Phase two holds some 40 bytes for each: leave it out with
+        recency=0. What stays in memory are 4 to 8 bytes of `sampling.SeenBits` for each positive, and of the
+        tables of vectors and the optimizer some copies.
+
         With `start`, phase one goes on from a fitted model, so that few epochs do. The users and items whose
         ids it knows keep their vectors and biases; the others get those with which a fit without `start`
         would begin. The optimizer begins anew. The model then knows the users and items of `interactions`
@@ -245,7 +251,9 @@ class BPR(FromHistories):
         if start is not None:
             tables = _continued(tables, matrix, start, use["item_bias"])
             own["start"] = hashlib.sha256(b"".join(map(np.ndarray.tobytes, tables))).hexdigest()
-        depends_on = training.hash_of_training(own, matrix, held_out)
+        kept = None
+        if checkpoint is not None:
+            kept = training.Checkpoint(Path(checkpoint), training.hash_of_training(own, matrix, held_out))
         return training.train(
             tables,
             matrix,
@@ -253,7 +261,7 @@ class BPR(FromHistories):
             optimizer=_optimizer(use["optimizer"], use["learning_rate"]),
             l2=L2(use["l2_user"], use["l2_pos"], use["l2_neg"], use["l2_bias"]),
             validate=None if held_out is None else Validation(matrix, held_out, use["seed"]),
-            checkpoint=None if checkpoint is None else training.Checkpoint(Path(checkpoint), depends_on),
+            checkpoint=kept,
             callback=callback,
             verbose=self.verbose,
             **alike,
@@ -477,9 +485,10 @@ class Validation:
         self.users = users
         chosen = valid.csr[users]
         self.owners, self.positives = np.repeat(users, np.diff(chosen.indptr)), chosen.indices
-        unseen = UnseenItems(seen)
-        ranks = (rng.random(self.owners.size) * unseen.counts[self.owners]).astype(np.int64)
-        self.negatives = unseen.item(self.owners, ranks)
+        unseen = UnseenItems(InteractionMatrix(seen.user_ids[users], seen.item_ids, seen.csr[users]))
+        places = np.searchsorted(users, self.owners)  # of these users alone: the others need no memory
+        ranks = (rng.random(self.owners.size) * unseen.counts[places]).astype(np.int64)
+        self.negatives = unseen.item(places, ranks)
 
     def __call__(self, tables: Tables) -> dict[str, float]:
         """Give valid_ndcg@10 and valid_accuracy."""

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from bpr_helpers.matrix import Codes, InteractionMatrix, Interactions
+from bpr_helpers.matrix import Codes, InteractionMatrix, Interactions, item_counts
 
 
 def history_weights(matrix: InteractionMatrix, recency: float) -> NDArray[np.float32]:
@@ -224,7 +224,7 @@ class FromHistories:
     def _hold_items(self, matrix: InteractionMatrix) -> None:
         """Take what was learned from as what is served."""
         self.matrix = matrix
-        self.item_counts = np.bincount(matrix.csr.indices, minlength=matrix.n_items).astype(np.float32)
+        self.item_counts = item_counts(matrix).astype(np.float32)
 
     def _read_histories(self) -> None:
         """Make of `matrix` what the model keeps of its users."""

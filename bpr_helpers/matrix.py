@@ -184,6 +184,14 @@ class InteractionMatrix:
 Interactions = pd.DataFrame | InteractionMatrix
 
 
+def item_counts(matrix: InteractionMatrix) -> Codes:
+    """Count the users of every item: int64 (n_items,), piece by piece, since the matrix may lie in files."""
+    indices, counts = matrix.csr.indices, np.zeros(matrix.n_items, np.int64)
+    for start in range(0, len(indices), BLOCK):
+        counts += np.bincount(indices[start : start + BLOCK], minlength=matrix.n_items)
+    return counts
+
+
 class Recommender(Protocol):
     """What BPR and every baseline offer; `matrix` is what the model was fitted on: ids and seen items."""
 

@@ -18,6 +18,7 @@ Rendle et al. (2009), BPR: Bayesian Personalized Ranking from Implicit Feedback.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -293,15 +294,19 @@ class SeenBits:
     """
 
     BITS_PER_INTERACTION = 32
+    AT_ONCE = 2**22  # positives that are entered together
 
     def __init__(self, matrix: InteractionMatrix) -> None:
         self.n_items = matrix.n_items
         needed = min(matrix.n_users * matrix.n_items, max(2**16, self.BITS_PER_INTERACTION * matrix.csr.nnz))
         self.n_bits = 1 << max(3, int(needed - 1).bit_length())
-        users = np.repeat(np.arange(matrix.n_users, dtype=np.int64), np.diff(matrix.csr.indptr))
-        places = (users * self.n_items + matrix.csr.indices) & (self.n_bits - 1)
         self.table = np.zeros(self.n_bits >> 3, np.uint8)
-        np.bitwise_or.at(self.table, places >> 3, np.uint8(1) << (places & 7).astype(np.uint8))
+        ends = matrix.csr.indptr
+        bounds = np.unique(np.searchsorted(ends, [*range(0, matrix.csr.nnz, self.AT_ONCE), matrix.csr.nnz]))
+        for first, last in itertools.pairwise(bounds.tolist()):  # some users, so that memory is bounded
+            users = np.repeat(np.arange(first, last, dtype=np.int64), np.diff(ends[first : last + 1]))
+            places = (users * self.n_items + matrix.csr.indices[ends[first] : ends[last]]) & (self.n_bits - 1)
+            np.bitwise_or.at(self.table, places >> 3, np.uint8(1) << (places & 7).astype(np.uint8))
 
     @staticmethod
     def unseen(table: tf.Tensor, users: tf.Tensor, items: tf.Tensor, n_items: int) -> tf.Tensor:

@@ -30,17 +30,13 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from bpr_helpers.data import (
-    in_our_types,
-    later_repeats,
-    open_interactions,
-    refuse_hidden_times,
-)
+from bpr_helpers.data import later_repeats
 from bpr_helpers.evaluation import METRICS, Candidates, Evaluation
 from bpr_helpers.evaluation import evaluate as evaluate_in_memory
 from bpr_helpers.files import memory, replacing
-from bpr_helpers.formats import explained, parquet_parts, read_parquet
+from bpr_helpers.formats import explained, parquet_parts
 from bpr_helpers.matrix import Recommender, id_column, meet, nothing_in_row, times_of
+from bpr_helpers.parts import ROWS, Part, open_parts
 from bpr_helpers.pruning import KCore, check_thresholds, rounds_table
 from bpr_helpers.splitting import (
     Sizes,
@@ -61,7 +57,6 @@ try:
 except ImportError as error:
     raise ImportError("bpr_helpers.scale needs dask: pip install 'bpr-helpers[scale]'") from error
 
-ROWS = 2**21  # rows of a partition: 100 MB while it is worked on, so that workers of 2 GB hold several
 PER_ROW = 150  # bytes that pandas takes for a row while it prunes and splits (benchmarks/scale_out.py)
 BINS = 2**16  # of the histograms that find a moment
 ROW, PART = "__row", "__part"  # columns of our own: the place of a row among all, the label of its part
@@ -123,27 +118,18 @@ def read_interactions(
     ValueError
         A file or a column is not as described; of what is in the rows, when they are computed.
     """
-    path = Path(source).expanduser()
-    opened, present, untimed = open_interactions(
-        path, [user_column, item_column, timestamp_column, rating_column]
+    parts = open_parts(
+        source,
+        user_column=user_column,
+        item_column=item_column,
+        timestamp_column=timestamp_column,
+        rating_column=rating_column,
+        timestamp_unit=timestamp_unit,
+        min_rating=min_rating,
+        rows=rows,
+        each=lambda work, things: _compute(delayed(work)(thing) for thing in things),
     )
-    parts = parquet_parts(path) if path.is_dir() else [path]
-    with explained(path):
-        _refuse_other_types(parts, list(present.values()))
-        pieces = [piece for part in parts for piece in _row_groups(part, rows)]
-    if not pieces:
-        raise ValueError(f"{path} is empty: it has a header and no rows.")
-    if untimed:
-        others = read_parquet(pieces[0][0], opened.names, pieces[0][1])
-        refuse_hidden_times(path, others.drop(columns=[*present.values()]).head(1000))
-    texts = _texts(pieces, present, timestamp_unit)
-    starts = np.cumsum([0, *(n for _, _, n in pieces[:-1])])
-    made = [
-        delayed(_read)(part, groups, start, present, timestamp_unit, texts, min_rating)
-        for (part, groups, _), start in zip(pieces, starts.tolist(), strict=True)
-    ]
-    meta = _read(*pieces[0][:2], 0, present, timestamp_unit, texts, min_rating).iloc[:0]
-    return dd.from_delayed(made, meta=meta, verify_meta=False)
+    return dd.from_delayed([delayed(_read)(part) for part in parts], meta=parts[0].head(), verify_meta=False)
 
 
 def first_of_pairs(interactions: Any) -> Any:
@@ -544,46 +530,6 @@ def _later_in_train(parts: list[Any], n: int) -> list[float]:
     ]
 
 
-def _texts(pieces: list[Any], present: dict[str, str], unit: str) -> list[str]:
-    """Name the columns of ids that are text, and not integers written as text, looking at all of them."""
-    head = read_parquet(pieces[0][0], list(present.values()), pieces[0][1]).head(1)
-    text = [our for our in ("user_id", "item_id") if not pd.api.types.is_numeric_dtype(head[present[our]])]
-    if not text:
-        return []
-    looked = _compute(delayed(_stay_text)(part, groups, present, unit, text) for part, groups, _ in pieces)
-    return [our for our in text if any(our in found for found in looked)]
-
-
-def _refuse_other_types(parts: list[Path], columns: list[str]) -> None:
-    """Refuse a folder whose parts hold a column in different types: only all rows would tell its meaning."""
-    first: dict[str, Any] = {}
-    for part in parts:
-        schema = pq.read_schema(part)
-        for column in set(columns) & set(schema.names):
-            here = schema.field(column).type
-            other, known = first.setdefault(column, (part, here))
-            if here != known:
-                raise ValueError(
-                    f"{part} holds the column {column!r} as {here}, and {other.name} as {known}: write all "
-                    "parts alike."
-                )
-
-
-def _row_groups(part: Path, rows: int) -> Iterator[tuple[Path, list[int], int]]:
-    """Cut a file into runs of row groups of about so many rows: path, groups, number of rows."""
-    file = pq.read_metadata(part)
-    groups: list[int] = []
-    n = 0
-    for group in range(file.num_row_groups):
-        size = file.row_group(group).num_rows
-        if groups and n + size > rows:
-            yield part, groups, n
-            groups, n = [], 0
-        groups, n = [*groups, group], n + size
-    if n:
-        yield part, groups, n
-
-
 def _stored(folder: Path) -> Any:
     parts = sorted(folder.iterdir())
     meta = pq.read_schema(parts[0]).empty_table().to_pandas()
@@ -669,30 +615,8 @@ def _in_a_sentence() -> Iterator[None]:
 # --- What runs on the workers ---------------------------------------------------------------------------
 
 
-def _read(
-    part: Path,
-    groups: list[int],
-    start: int,
-    present: dict[str, str],
-    unit: str,
-    texts: list[str],
-    min_rating: float,
-) -> pd.DataFrame:
-    with explained(part):
-        table = read_parquet(part, list(present.values()), groups)
-    frame = in_our_types(part, table, present, unit, texts)
-    frame.index = pd.RangeIndex(start, start + len(frame))
-    return frame if min_rating == 0 else frame[frame["rating"] >= min_rating]
-
-
-def _stay_text(
-    part: Path, groups: list[int], present: dict[str, str], unit: str, text: list[str]
-) -> list[str]:
-    ids = {our: present[our] for our in ("user_id", "item_id")}
-    with explained(part):
-        table = read_parquet(part, list(ids.values()), groups)
-    frame = in_our_types(part, table, ids, unit)
-    return [our for our in text if not pd.api.types.is_integer_dtype(frame[our])]
+def _read(part: Part) -> pd.DataFrame:
+    return part.read()
 
 
 def _read_stored(part: Path) -> pd.DataFrame:

@@ -44,6 +44,8 @@ from bpr_helpers.matrix import InteractionMatrix
 from bpr_helpers.sampling import NegativeWeights, Sampler, SeenBits
 
 STEPS_PER_CALL = 1024  # batches handed to the compiled program at once: bounds the memory for drawn negatives
+MANY = 2**25  # positives: of more, an epoch's order is one of runs, which takes no memory for each of them
+RUN = 1024  # positives side by side that are read together: a page of a file
 DIVERGED = 10 * np.log(2)  # ten times the loss of a model that knows nothing
 
 Arrays = tuple[Any, ...]  # one array or tensor per table, or whatever an optimizer keeps
@@ -270,17 +272,21 @@ class Batches(NamedTuple):
 
 def epoch_batches(
     matrix: InteractionMatrix,
-    positive_weights: np.ndarray,
+    positive_weights: np.ndarray | None,
     sampler: Sampler,
     batch_size: int,
     rng: np.random.Generator,
 ) -> Iterator[Batches]:
     """All positives once, in random order, with their negatives, in pieces of one shape.
 
+    Of more than `MANY` positives, runs of `RUN` that lie side by side are put in random order, and those of a
+    piece are mixed: so the matrix may lie in files larger than memory (`bpr_helpers.stored`), and every page
+    of them is read once. A batch then holds more positives of one user than it would by chance.
+
     Parameters
     ----------
     matrix : InteractionMatrix, the positives
-    positive_weights : float32 (nnz,), in the order of `matrix.csr.indices`
+    positive_weights : float32 (nnz,), in the order of `matrix.csr.indices`; None for 1 each
     sampler : Sampler
     batch_size : int, b
     rng : Generator, of the order and of the negatives
@@ -292,15 +298,38 @@ def epoch_batches(
     n = matrix.csr.nnz
     n_calls = -(-n // (batch_size * STEPS_PER_CALL))
     steps = -(-n // (batch_size * n_calls))  # s, the same for every piece: a new shape would be compiled anew
-    rows = np.repeat(np.arange(matrix.n_users, dtype=np.int32), np.diff(matrix.csr.indptr))  # (nnz,)
-    order = rng.permutation(n)  # (nnz,)
-    for start in range(0, n, steps * batch_size):
-        piece = order[start : start + steps * batch_size]  # (s * b,), the last one shorter
-        shaped = np.resize(piece, (steps, batch_size))  # (s, b), filled up by repeating
-        users, weights = rows[shaped], positive_weights[shaped]
-        weights.reshape(-1)[len(piece) :] = 0
-        n_steps = -(-len(piece) // batch_size)
-        yield Batches(users, matrix.csr.indices[shaped], sampler.draw(users, rng), weights, n_steps)
+    for users, places in _pieces(matrix, steps * batch_size, rng):  # (s * b,) both, the last ones shorter
+        shaped = np.resize(np.arange(len(places)), (steps, batch_size))  # (s, b), filled up by repeating
+        users, items = users[shaped], matrix.csr.indices[places][shaped]
+        weights = np.ones(shaped.shape, np.float32)
+        if positive_weights is not None:
+            weights = positive_weights[places][shaped]
+        weights.reshape(-1)[len(places) :] = 0
+        n_steps = -(-len(places) // batch_size)
+        yield Batches(users, items, sampler.draw(users, rng), weights, n_steps)
+
+
+def _pieces(
+    matrix: InteractionMatrix, size: int, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Users of some positives, and the places of these in the matrix; all positives once, in random order."""
+    n, ends = matrix.csr.nnz, matrix.csr.indptr
+    if n <= MANY:
+        rows = np.repeat(np.arange(matrix.n_users, dtype=np.int32), np.diff(ends))  # (nnz,)
+        order = rng.permutation(n)  # (nnz,)
+        for start in range(0, n, size):
+            places = order[start : start + size]
+            yield rows[places], places
+        return
+    runs = rng.permutation(-(-n // RUN))  # (nnz / RUN,)
+    waiting = np.empty(0, np.int64)
+    for group in np.array_split(runs, min(len(runs), -(-len(runs) * RUN // size))):
+        places = (group[:, None] * RUN + np.arange(RUN)).ravel()  # (about s * b,)
+        waiting = np.append(waiting, rng.permutation(places[places < n]))
+        while len(waiting) >= size or (len(waiting) and group[-1] == runs[-1]):
+            places, waiting = waiting[:size], waiting[size:]
+            users = np.searchsorted(ends, places, side="right") - 1
+            yield users.astype(np.int32), places
 
 
 class Checkpoint(NamedTuple):
@@ -400,8 +429,8 @@ def hash_of_training(settings: dict[str, Any], *matrices: InteractionMatrix | No
         if matrix is not None:
             for array in (matrix.user_ids.astype(str), matrix.item_ids.astype(str)):
                 digest.update("\n".join(array).encode())
-            digest.update(matrix.csr.indptr.tobytes() + matrix.csr.indices.tobytes())
-            digest.update(b"" if matrix.times is None else matrix.times.tobytes())
+            for numbers in (matrix.csr.indptr, matrix.csr.indices, matrix.times):
+                digest.update(b"" if numbers is None else np.ascontiguousarray(numbers).data)
     return digest.hexdigest()
 
 
@@ -447,8 +476,6 @@ def train(
     ValueError
         The loss is not finite or has diverged, or the checkpoint belongs to another training.
     """
-    if positive_weights is None:
-        positive_weights = np.ones(matrix.csr.nnz, np.float32)
     state = Progress(tables, optimizer.start(tables), tables, tables)
     state.resume(checkpoint)
     program = compile_epoch(sampler.shared, sampler.negative_weights, optimizer, item_bias)

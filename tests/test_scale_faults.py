@@ -17,11 +17,13 @@ from dask.distributed import Client, LocalCluster
 import bpr_helpers
 from bpr_helpers import Popularity, scale, synthetic_interactions
 from bpr_helpers.evaluation import evaluate
+from bpr_helpers.parts import Part
 from bpr_helpers.splitting import Split, split_report
 
 FRAME = synthetic_interactions(400, 60, 6000)
 PARTS = ("train", "valid", "test")
 SPLIT = bpr_helpers.split_per_user(FRAME, valid_fraction=0.1)
+TEST = bpr_helpers.split_per_user(FRAME).test
 MODEL = Popularity().fit(SPLIT.train)
 QUIET = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
 
@@ -48,14 +50,10 @@ def plain(frame) -> pd.DataFrame:
     return computed.sort_values(["user_id", "item_id"], ignore_index=True)
 
 
-def slow(read):
-    """A reader that takes its time, so that a worker can be killed in the middle."""
-
-    def reader(part, *arguments):
-        time.sleep(0.15)
-        return read(part, *arguments)
-
-    return reader
+def slowly(part: Part) -> pd.DataFrame:
+    """Read a part, but take one's time, so that a worker can be killed in the middle."""
+    time.sleep(0.15)
+    return part.read()
 
 
 WORK = {
@@ -81,7 +79,7 @@ def expected(name: str) -> pd.DataFrame:
 
 @pytest.mark.parametrize("name", WORK)
 def test_a_worker_killed_in_the_middle_costs_time_alone(name, client, folder, monkeypatch):
-    monkeypatch.setattr(scale, "_read", slow(scale._read))
+    monkeypatch.setattr(scale, "_read", slowly)
     rows = scale.read_interactions(folder / "data")
     killed = killing(client, after=0.6)
     found = plain(WORK[name](rows, folder))
@@ -110,7 +108,7 @@ def test_a_report_and_an_evaluation_survive_a_killed_worker(work, client, folder
         (folder / name).mkdir()
         for number in range(4):
             part.iloc[number::4].to_parquet(folder / name / f"{number}.parquet", index=False)
-    monkeypatch.setattr(scale, "_read", slow(scale._read))
+    monkeypatch.setattr(scale, "_read", slowly)
     parts = [scale.read_interactions(folder / name) for name in PARTS]
     killed = killing(client, after=0.4)
     if work == "split_report":
@@ -130,10 +128,7 @@ def test_a_damaged_part_is_named_by_the_cluster(client, folder):
         with pytest.raises(ValueError, match=r"07\.parquet is damaged"):
             work(rows)
     damaged.write_bytes(whole)
-    pd.testing.assert_frame_equal(plain(scale.split_per_user(rows).test), plain(SPLIT_TEST))
-
-
-SPLIT_TEST = bpr_helpers.split_per_user(FRAME).test
+    pd.testing.assert_frame_equal(plain(scale.split_per_user(rows).test), plain(TEST))
 
 
 def full(*_: object) -> None:
@@ -154,21 +149,69 @@ def test_a_full_disk_is_said_in_a_sentence_and_what_was_there_stays(client, fold
 
 
 def fill_the_disk_of_shuffles() -> None:
-    """From now on, no worker can spill what it shuffles."""
+    """From now on, this worker cannot spill what it shuffles."""
     from distributed.shuffle import _disk
 
-    _disk.DiskShardsBuffer._process = full_disk
-    _disk.DiskShardsBuffer.write = full_disk
+    _disk.DiskShardsBuffer._process = full_disk  # type: ignore[method-assign]
 
 
 async def full_disk(*_: object, **__: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_a_full_spill_disk_is_said_in_a_sentence(folder):
-    cluster = LocalCluster(n_workers=1, threads_per_worker=1, **QUIET)
-    with cluster, Client(cluster) as own:
-        own.run(fill_the_disk_of_shuffles)
-        rows = scale.read_interactions(folder / "data")
-        with pytest.raises(OSError, match="A disk is full"):
-            scale.split_per_user(rows).test.compute()
+def test_a_full_spill_disk_is_said_in_a_sentence_and_the_next_call_works(folder):
+    rows = scale.read_interactions(folder / "data")
+    for full_at_first in (True, False):
+        cluster = LocalCluster(n_workers=1, threads_per_worker=1, **QUIET)
+        with cluster, Client(cluster) as own:
+            split = scale.split_per_user(rows)
+            if full_at_first:
+                own.run(fill_the_disk_of_shuffles)
+                with pytest.raises(OSError, match="A disk is full"):
+                    scale.write(folder / "out", test=split.test)
+                assert not any((folder / "out").iterdir())
+            else:
+                stored = scale.write(folder / "out", test=split.test)
+                pd.testing.assert_frame_equal(plain(stored["test"]), plain(TEST))
+
+
+SCHEDULER = """
+import logging, time
+from dask.distributed import LocalCluster
+if __name__ == "__main__":
+    cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL)
+    print(cluster.scheduler_address, flush=True)
+    time.sleep(600)
+"""
+
+
+def start_scheduler(home: Path) -> tuple[subprocess.Popen, str]:
+    """A cluster in a process of its own, and its address."""
+    script = home / "scheduler.py"
+    script.write_text(SCHEDULER)
+    process = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    return process, process.stdout.readline().decode().strip()
+
+
+def test_a_scheduler_that_goes_away_is_said_in_a_sentence_and_the_next_call_works(folder, monkeypatch):
+    monkeypatch.setattr(scale, "_read", slowly)
+    rows = scale.read_interactions(folder / "data")
+    process, address = start_scheduler(folder)
+    with Client(address, timeout=10) as own:
+        timer = threading.Timer(0.8, process.kill)
+        timer.start()
+        with pytest.raises(ConnectionError, match="scheduler went away"):
+            for _ in range(20):
+                scale.write(folder / "out", core=scale.k_core(rows).interactions)
+        assert own is not None
+    assert not any(path.name.startswith(".") for path in (folder / "out").iterdir())
+    process.wait()
+    process, address = start_scheduler(folder)
+    with Client(address, timeout=10):
+        found = scale.write(folder / "out", core=scale.k_core(rows).interactions)["core"].compute()
+    process.kill()
+    process.wait()
+    pd.testing.assert_frame_equal(plain(found), plain(bpr_helpers.k_core(FRAME).interactions))
