@@ -12,9 +12,12 @@ import pyarrow.parquet as pq
 from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
 from bpr_helpers.data import in_our_types, open_interactions, refuse_hidden_times
+from bpr_helpers.files import memory
 from bpr_helpers.formats import explained, parquet_parts, read_parquet
 
 ROWS = 2**21  # rows of a part: 100 MB while it is worked on, so that 2 GB hold several
+
+PER_ROW = 150  # bytes that pandas takes for a row while it prunes and splits (benchmarks/scale_out.py)
 
 
 class Part(NamedTuple):
@@ -45,6 +48,17 @@ class Part(NamedTuple):
     def head(self) -> pd.DataFrame:
         """Give no row, but the columns and their types."""
         return self.read().iloc[:0]
+
+
+def too_large(source: str | Path) -> bool:
+    """Tell whether a Parquet file, or a folder of them, is too large for pandas on this machine.
+
+    It is where its rows, at `PER_ROW` bytes each, would take more than half of the memory.
+    """
+    path = Path(source).expanduser()
+    parts = parquet_parts(path) if path.is_dir() else [path]
+    with explained(path):
+        return PER_ROW * sum(pq.read_metadata(part).num_rows for part in parts) > memory() / 2
 
 
 def open_parts(

@@ -33,8 +33,8 @@ import pyarrow.parquet as pq
 from bpr_helpers.data import later_repeats
 from bpr_helpers.evaluation import METRICS, Candidates, Evaluation
 from bpr_helpers.evaluation import evaluate as evaluate_in_memory
-from bpr_helpers.files import memory, replacing
-from bpr_helpers.formats import explained, parquet_parts
+from bpr_helpers.files import replacing
+from bpr_helpers.formats import explained
 from bpr_helpers.matrix import Recommender, id_column, meet, nothing_in_row, times_of
 from bpr_helpers.parts import ROWS, Part, open_parts
 from bpr_helpers.pruning import KCore, check_thresholds, rounds_table
@@ -57,7 +57,6 @@ try:
 except ImportError as error:
     raise ImportError("bpr_helpers.scale needs dask: pip install 'bpr-helpers[scale]'") from error
 
-PER_ROW = 150  # bytes that pandas takes for a row while it prunes and splits (benchmarks/scale_out.py)
 BINS = 2**16  # of the histograms that find a moment
 ROW, PART = "__row", "__part"  # columns of our own: the place of a row among all, the label of its part
 PARTS = ("train", "valid", "test")
@@ -73,19 +72,6 @@ class Coded(NamedTuple):
     codes: Any
     user_ids: np.ndarray
     item_ids: np.ndarray
-
-
-def too_large(source: str | Path) -> bool:
-    """Tell whether a folder of Parquet files is too large for pandas on this machine.
-
-    It is where its rows, at `PER_ROW` bytes each, would take more than half of the memory.
-    """
-    path = Path(source).expanduser()
-    if not path.is_dir():
-        return False
-    parts = parquet_parts(path)
-    with explained(path):
-        return PER_ROW * sum(pq.read_metadata(part).num_rows for part in parts) > memory() / 2
 
 
 def read_interactions(

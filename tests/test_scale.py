@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bpr_helpers
-from bpr_helpers import InteractionMatrix, Popularity, load_interactions, scale, synthetic_interactions
+from bpr_helpers import InteractionMatrix, Popularity, load_interactions, parts, scale, synthetic_interactions
 from bpr_helpers.evaluation import evaluate
 from bpr_helpers.splitting import Split, split_report
 
@@ -240,7 +240,6 @@ def test_a_damaged_part_is_named_and_nothing_is_written(tmp_path):
 
 def test_a_folder_is_too_large_where_its_rows_fill_half_of_the_memory(tmp_path, monkeypatch):
     synthetic_interactions(10, 10, 50).to_parquet(tmp_path / "a.parquet")
-    for gigabytes, large in ((2 * 49 * scale.PER_ROW, True), (2 * 51 * scale.PER_ROW, False)):
-        monkeypatch.setattr(scale, "memory", lambda limit=gigabytes: float(limit))
-        assert scale.too_large(tmp_path) is large
-    assert not scale.too_large("ml-100k")
+    for gigabytes, large in ((2 * 49 * parts.PER_ROW, True), (2 * 51 * parts.PER_ROW, False)):
+        monkeypatch.setattr(parts, "memory", lambda limit=gigabytes: float(limit))
+        assert parts.too_large(tmp_path) is large

@@ -179,7 +179,8 @@ SCHEDULER = """
 import logging, time
 from dask.distributed import LocalCluster
 if __name__ == "__main__":
-    cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL)
+    quiet = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+    cluster = LocalCluster(n_workers=1, threads_per_worker=1, **quiet)
     print(cluster.scheduler_address, flush=True)
     time.sleep(600)
 """

@@ -41,6 +41,9 @@ class KCoreParameters(Parameters):
     rating_column: str = Field("rating", description="column of ratings in your own file")
     timestamp_unit: Literal["s", "ms", "us", "ns"] = Field("s", description="unit of integer timestamps")
     min_rating: float = Field(0.0, description="smallest rating that counts as an interaction")
+    engine: Literal["auto", "pandas", "dask"] = Field(
+        "auto", description="what prunes Parquet files: auto takes dask where they would fill the memory"
+    )
     items_source: str = Field("", description='file of titles; "" for those that come with source')
     title_column: str = Field("title", min_length=1, description="column of titles in that file")
     drop_unknown_titles: bool = Field(True, description='drop the film titled "unknown" (ml-100k only)')

@@ -21,6 +21,7 @@ from bpr_helpers.evaluation import evaluate
 from bpr_helpers.matrix import meet, same_kind
 from bpr_helpers.movielens import MOVIELENS
 from bpr_helpers.parallel import Progress, silently
+from bpr_helpers.parts import too_large
 from bpr_helpers.pruning import k_core
 from bpr_helpers.settings import BPRSettings
 from bpr_helpers.splitting import (
@@ -66,10 +67,60 @@ def load_source(values: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
         "timestamp_unit",
         "min_rating",
     )
-    interactions = load_interactions(_place(values["source"]), **{name: values[name] for name in columns})
+    place, named = _place(values["source"]), {name: values[name] for name in columns}
+    if in_parts(place, values["engine"]):
+        interactions = _pruned_in_parts(Path(place), named, values)
+    else:
+        interactions = load_interactions(place, **named)
     if values["drop_unknown_titles"] and values["source"] == "ml-100k":  # the only set with such a film
         interactions = drop_unknown_titles(interactions, load_items("ml-100k"))
     return interactions, _met(_titles(values), interactions["item_id"])
+
+
+def in_parts(place: str | Path, engine: str) -> bool:
+    """Tell whether a source is pruned in parts, on Dask.
+
+    Parameters
+    ----------
+    place : a known set's name, or a path
+    engine : "dask" or "pandas" say so; "auto" takes Dask for a folder of Parquet files, or one file, that
+        would fill more than half of the memory in pandas (`parts.too_large`)
+
+    Raises
+    ------
+    ValueError
+        engine is "dask", and the source is not in Parquet.
+    """
+    is_parquet = isinstance(place, Path) and (place.is_dir() or place.suffix.lower() in (".parquet", ".pq"))
+    if engine == "dask" and not is_parquet:
+        raise ValueError(
+            "engine is 'dask', which reads Parquet: give a folder of Parquet files as source, not "
+            f"{str(place)!r}, or leave engine out."
+        )
+    return engine == "dask" or (engine == "auto" and is_parquet and too_large(place))
+
+
+def _pruned_in_parts(place: Path, named: Mapping[str, Any], values: Mapping[str, Any]) -> pd.DataFrame:
+    """Load the k-core of a folder that may be larger than memory: what is left has to fit."""
+    from dask import config
+    from dask.distributed import Client
+
+    from bpr_helpers import scale
+
+    # A scheduler that DASK_SCHEDULER_ADDRESS names is taken; else one worker for each processor, here.
+    own: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": ":0"}
+    with Client(**({} if config.get("scheduler-address", None) else own)):
+        folded = scale.first_of_pairs(scale.read_interactions(place, **named)).persist()
+        core = scale.k_core(folded, user_k=values["user_k"], item_k=values["item_k"])
+        interactions = (
+            core.interactions.compute().sort_index().reset_index(drop=True)
+        )  # the order of the files
+    rows = core.rounds["rows"].tolist()
+    interactions.attrs["read"] = (
+        f"{rows[0]:,} interactions, too many for this notebook: Dask pruned them first, in parts and in "
+        f"{len(rows) - 1} rounds. What follows is about the {rows[-1]:,} that are left"
+    )
+    return interactions
 
 
 def in_words(interactions: pd.DataFrame, items: pd.DataFrame) -> str:
