@@ -112,9 +112,8 @@ def _pruned_in_parts(place: Path, named: Mapping[str, Any], values: Mapping[str,
     with Client(**({} if config.get("scheduler-address", None) else own)):
         folded = scale.first_of_pairs(scale.read_interactions(place, **named)).persist()
         core = scale.k_core(folded, user_k=values["user_k"], item_k=values["item_k"])
-        interactions = (
-            core.interactions.compute().sort_index().reset_index(drop=True)
-        )  # the order of the files
+        left: Any = core.interactions
+        interactions = left.compute().sort_index().reset_index(drop=True)  # in the order of the files
     rows = core.rounds["rows"].tolist()
     interactions.attrs["read"] = (
         f"{rows[0]:,} interactions, too many for this notebook: Dask pruned them first, in parts and in "
