@@ -7,14 +7,22 @@ epoch, and what the first adds to it (tracing, compiling), of the package's loop
 updates by Keras's Adagrad, and of `keras.Model.fit`; the three minimize one loss with the same negatives.
 Time to quality: until a validation NDCG@10 that every run of Cornac's BPR reaches, and the worst of them
 just reaches; only training counts, validation does not. Negatives: one epoch's worth by the exact sampler and
-by the original notebook's loop. Needs Cornac and implicit (the extra `bench`).
+by the original notebook's loop. The first second: what tracing and compiling add to the first fit of a new
+process, as it is, and with XLA's cache of compiled programs on the disk, empty and filled. The package leaves
+that cache off: a file in it that is cut short makes every later fit fail, and what lies in it is code, which
+would have to be guarded from other users and other versions. Needs Cornac and implicit (the extra `bench`).
 """
 
+import hashlib
+import multiprocessing
+import os
 import random
 import statistics
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import keras
@@ -156,6 +164,34 @@ def quality_row(name: str, courses: list[Course], target: float) -> dict[str, An
     return {"program": name} | dict(zip(columns, medians, strict=True))
 
 
+def first_second(train: InteractionMatrix) -> pd.DataFrame:
+    """What comes before the first epoch of a new process, and whether the vectors have the same bits."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        cached = {"TF_XLA_FLAGS": f"--tf_xla_persistent_cache_directory={folder}"}
+        for name, environment in {"as it is": {}, "cache, empty": cached, "cache, filled": cached}.items():
+            os.environ.update(environment)
+            found = []
+            for _ in range(1 if name == "cache, empty" else REPEATS):
+                with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                    found.append(pool.submit(first_fit, train).result())
+            tracing, bits = zip(*found, strict=True)
+            rows.append({"a new process": name, "tracing s": statistics.median(tracing), "bits": bits[0]})
+    os.environ.pop("TF_XLA_FLAGS")
+    table = pd.DataFrame(rows)
+    table["ratio"] = table["tracing s"] / table["tracing s"].iloc[0]
+    return table.assign(
+        bits=(table["bits"] == table["bits"].iloc[0]).map({True: "the same", False: "others"})
+    )
+
+
+def first_fit(train: InteractionMatrix) -> tuple[float, str]:
+    """Seconds of tracing in this process, and a hash of the vectors."""
+    ends = [time.perf_counter()]
+    bpr = BPR(epochs=4, recency=0.0).fit(train, callback=lambda *_: ends.append(time.perf_counter()))
+    return epoch_and_tracing(np.diff(ends).cumsum().tolist())[1], hashlib.sha256(bpr.item_vectors).hexdigest()
+
+
 def negatives(train: pd.DataFrame) -> pd.DataFrame:
     """Negatives per second: the package's uniform sampler, and the original notebook's loop."""
     matrix = InteractionMatrix.from_frame(train)
@@ -178,7 +214,7 @@ def negatives(train: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Print the three tables."""
+    """Print the four tables."""
     warnings.filterwarnings("ignore", "Model is already fitted")  # Cornac's, when a training goes on
     split = standard_split(valid_fraction=0.1)
     train = InteractionMatrix.from_frame(split.train)
@@ -187,7 +223,8 @@ def main() -> None:
     target, table = time_to_quality(train, valid)
     print(f"Time to a validation NDCG@10 of {target:.4f}")
     print(table.round(3).to_string(index=False), "\n")
-    print(negatives(split.train).round(1).to_string(index=False))
+    print(negatives(split.train).round(1).to_string(index=False), "\n")
+    print(first_second(train).round(2).to_string(index=False))
 
 
 if __name__ == "__main__":

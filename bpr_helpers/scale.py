@@ -374,8 +374,8 @@ def tasks_of(stream: Iterable[dict[str, Any]]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        a row per task: worker (address), kind ("read", "count", "shuffle", "split", "write" or "other"), and
-        start and stop in seconds since the first
+        a row per task: worker (address), kind (a key of `KINDS`, or "other"), and start and stop in seconds
+        since the first
     """
     rows = [
         (task["worker"], _kind_of(str(task["key"])), one["start"], one["stop"])
@@ -388,13 +388,15 @@ def tasks_of(stream: Iterable[dict[str, Any]]) -> pd.DataFrame:
     return table.assign(start=table["start"] - first, stop=table["stop"] - first).reset_index(drop=True)
 
 
+# Words in the names of tasks, in the order in which they are looked for.
 KINDS = {
     "shuffle": ("shuffle", "p2p"),
     "split": ("_label", "_only"),
     "write": ("_write",),
     "read": ("_read",),
+    "prune": ("_keep", "_without"),
+    "count": ("_look", "_distinct", "_as_codes", "_arrays", "_counts", "_add", "_number"),
 }
-KINDS["count"] = ("_look", "_count", "_user_counts", "_added", "_tree", "_number", "getitem")
 
 
 def _kind_of(key: str) -> str:

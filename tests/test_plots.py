@@ -731,3 +731,12 @@ class TestAgreement:
     def test_says_what_is_missing(self) -> None:
         with pytest.raises(ValueError, match=r"shape \(3, 1\)"):
             plots.agreement(PARTS[["test"]])
+
+
+def test_a_task_stream_has_a_row_per_worker_and_a_bar_per_task():
+    tasks = pd.DataFrame({"worker": list("bab"), "kind": ["read", "read", "split"], "start": [0.0, 1, 2]})
+    ax = plots.task_stream(tasks.assign(stop=tasks["start"] + 1))
+    bars = [(bar.get_x(), round(bar.get_y() + bar.get_height() / 2)) for bar in ax.patches]
+    assert sorted(bars) == [(0.0, 1), (1.0, 0), (2.0, 1)]
+    assert ax.get_title() == "3 tasks on 2 workers, which were busy 50% of the time"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["read", "split"]

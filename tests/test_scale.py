@@ -243,3 +243,18 @@ def test_a_folder_is_too_large_where_its_rows_fill_half_of_the_memory(tmp_path, 
     for gigabytes, large in ((2 * 49 * parts.PER_ROW, True), (2 * 51 * parts.PER_ROW, False)):
         monkeypatch.setattr(parts, "memory", lambda limit=gigabytes: float(limit))
         assert parts.too_large(tmp_path) is large
+
+
+def test_tasks_are_told_apart_by_their_names():
+    stream = [
+        {
+            "worker": "b",
+            "key": key,
+            "startstops": [{"action": "compute", "start": start, "stop": start + 2.0}],
+        }
+        for key, start in (("('shuffle-transfer-1', 0)", 7.0), ("_read-12", 5.0), ("sum-9", 6.0))
+    ]
+    stream[0]["startstops"].append({"action": "transfer", "start": 0.0, "stop": 1.0})
+    tasks = scale.tasks_of(stream)
+    assert tasks["kind"].tolist() == ["read", "other", "shuffle"]
+    assert tasks["start"].tolist() == [0.0, 1.0, 2.0] and tasks["stop"].tolist() == [2.0, 3.0, 4.0]
