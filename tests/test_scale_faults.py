@@ -197,8 +197,7 @@ def start_scheduler(home: Path) -> tuple[subprocess.Popen, str]:
     return process, process.stdout.readline().decode().strip()
 
 
-def test_a_scheduler_that_goes_away_is_said_in_a_sentence_and_the_next_call_works(folder, monkeypatch):
-    monkeypatch.setattr(scale, "_read", slowly)
+def test_a_scheduler_that_goes_away_is_said_in_a_sentence_and_the_next_call_works(folder):
     rows = scale.read_interactions(folder / "data")
     process, address = start_scheduler(folder)
     with Client(address, timeout=10) as own:
