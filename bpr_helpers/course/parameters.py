@@ -42,7 +42,7 @@ class KCoreParameters(Parameters):
     timestamp_unit: Literal["s", "ms", "us", "ns"] = Field("s", description="unit of integer timestamps")
     min_rating: float = Field(0.0, description="smallest rating that counts as an interaction")
     engine: Literal["auto", "pandas", "dask"] = Field(
-        "auto", description="what prunes Parquet files: auto takes dask where they would fill the memory"
+        "auto", description="what prunes Parquet files; auto takes dask where memory is short"
     )
     items_source: str = Field("", description='file of titles; "" for those that come with source')
     title_column: str = Field("title", min_length=1, description="column of titles in that file")

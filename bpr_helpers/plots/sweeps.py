@@ -29,7 +29,15 @@ from bpr_helpers.plots.looks import (
 from bpr_helpers.recommend import short_title
 
 # Fills of bars that are told apart in gray, too.
-_FILLS = ((BLUE, ""), (ORANGE, "//"), (GREEN, ".."), (VERMILION, "xx"), (SKY, "--"), (PURPLE, "||"))
+_FILLS = (
+    (BLUE, ""),
+    (ORANGE, "//"),
+    (GREEN, ".."),
+    (VERMILION, "xx"),
+    (SKY, "oo"),
+    (PURPLE, "||"),
+    ("#999999", "\\\\"),
+)
 
 
 def trial_dots(
