@@ -7,8 +7,9 @@ NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 SOLUTIONS := $(sort $(wildcard notebooks/solutions/*.ipynb))
 # All of benchmarks/ but what the others import, and the search, which chooses the defaults and takes an hour.
 BENCHMARKS := $(filter-out $(patsubst %,benchmarks/%.py,common courses peers search),$(wildcard benchmarks/*.py))
-# Tests that start whole runs, sweeps and kernels, in processes of their own.
-RUN_TESTS := $(addprefix tests/course/test_,runs.py sweep_run.py other_data.py exercises.py)
+# Tests that start whole runs, sweeps, kernels and clusters, in processes of their own.
+RUN_TESTS := $(addprefix tests/course/test_,runs.py sweep_run.py other_data.py exercises.py) \
+	tests/test_scale_faults.py
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)

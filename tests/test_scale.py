@@ -18,7 +18,7 @@ from bpr_helpers.evaluation import evaluate
 from bpr_helpers.splitting import Split, split_report
 
 PARTS = ("train", "valid", "test")
-FEW = settings(max_examples=25, deadline=None)
+FEW = settings(max_examples=15, deadline=None)
 
 # Rows that repeat another in every column could not be told apart.
 ROW = st.tuples(st.integers(0, 5), st.integers(0, 6), st.integers(0, 4))
