@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Vectors = NDArray[np.float32]
 # The tuned values are kept once, for the package and for the notebooks.
 USUAL = BPRSettings()  # type: ignore[call-arg]
-VALIDATION_USERS = 10_000  # of more users than these, a sample is validated
+MOST_JUDGES, FEWEST_JUDGES, JUDGED = 10_000, 2_000, 10**8  # users who are validated, and scores of theirs
 LEAST_L2 = 1e-3  # of phase two, where a vector without any L2 could grow without end
 
 
@@ -467,21 +467,36 @@ def _known_part(valid: Interactions, matrix: InteractionMatrix) -> InteractionMa
     return valid
 
 
+def n_judges(n_items: int) -> int:
+    """Say how many users are validated, at most: 10,000, and fewer where items are many.
+
+    Their scores are 10^8 in number at most, a second's work, lest judging an epoch take longer than training
+    it. But 2,000 users may judge in any case.
+
+    Examples
+    --------
+    >>> n_judges(1_300), n_judges(20_000), n_judges(1_000_000)
+    (10000, 5000, 2000)
+    """
+    return min(MOST_JUDGES, max(FEWEST_JUDGES, JUDGED // n_items))
+
+
 class Validation:
     """NDCG@10 and pairwise accuracy on the validation part, for tables of vectors and biases.
 
     Parameters
     ----------
     seen, valid : InteractionMatrix of the same codes: what no list contains, and the relevant items
-    seed : of the negatives of the accuracy, and of the users where there are more than `VALIDATION_USERS`
+    seed : of the negatives of the accuracy, and of the users where there are more than `n_judges`
     """
 
     def __init__(self, seen: InteractionMatrix, valid: InteractionMatrix, seed: int) -> None:
         self.seen, self.valid = seen, valid
         rng = np.random.default_rng(seed)
         users = np.flatnonzero(np.diff(valid.csr.indptr))
-        if users.size > VALIDATION_USERS:
-            users = np.sort(rng.choice(users, VALIDATION_USERS, replace=False))
+        n_users = n_judges(valid.n_items)
+        if users.size > n_users:
+            users = np.sort(rng.choice(users, n_users, replace=False))
         self.users = users
         chosen = valid.csr[users]
         self.owners, self.positives = np.repeat(users, np.diff(chosen.indptr)), chosen.indices

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bpr_helpers.baselines import EASE, IALS, ItemKNN, Popularity, Random
-from bpr_helpers.bpr import BPR, VALIDATION_USERS
+from bpr_helpers.bpr import BPR, n_judges
 from bpr_helpers.evaluation import METRICS, Candidates, Evaluation, evaluate
 from bpr_helpers.history import FromHistories, tells_late_from_early
 from bpr_helpers.matrix import InteractionMatrix
@@ -51,7 +51,7 @@ def choose(
     as many fits as other settings (of BPR, one more for each that has recency 0 beside others). Where nobody
     has interactions of different times, recency has nothing to go on and is 0 for all. A BPR keeps the number
     of epochs that it found on valid. Of equals the first is taken. Where valid has more users than
-    `bpr.VALIDATION_USERS`, 10,000, so many of them judge, as they do after every epoch of BPR.
+    `bpr.n_judges`, at most 10,000, so many of them judge, as they do after every epoch of BPR.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def choose(
     candidates, matrix = list(candidates), InteractionMatrix.from_frame(train)
     make = _class_of(candidates)
     groups = _by_fit(candidates, has_recency=tells_late_from_early(matrix))
-    judges = _some_users(valid, seed)
+    judges = _some_users(valid, n_judges(matrix.n_items), seed)
 
     def try_out(group: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any], Any]:
         """Fit once; give the candidates' rows of the table, the best of them and its model."""
@@ -104,11 +104,11 @@ def choose(
     return Choice(make(**{n: v for n, v in best.items() if n != metric}), judged, table[differs])
 
 
-def _some_users(valid: pd.DataFrame, seed: int) -> pd.DataFrame:
+def _some_users(valid: pd.DataFrame, n_users: int, seed: int) -> pd.DataFrame:
     users = pd.Series(valid["user_id"].unique())
-    if len(users) <= VALIDATION_USERS:
+    if len(users) <= n_users:
         return valid
-    return valid[valid["user_id"].isin(users.sample(VALIDATION_USERS, random_state=seed))]
+    return valid[valid["user_id"].isin(users.sample(n_users, random_state=seed))]
 
 
 def _at_once(matrix: InteractionMatrix) -> int:

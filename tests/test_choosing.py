@@ -106,7 +106,7 @@ def test_of_very_many_validation_users_some_judge(split: Split, monkeypatch: pyt
         "evaluate",
         lambda model, part, **how: asked.append((part, how)) or usual(model, part, **how),
     )
-    monkeypatch.setattr(choosing, "VALIDATION_USERS", 12)
+    monkeypatch.setattr(choosing, "n_judges", lambda n_items: 12)
     choose([EASE(l2=l2) for l2 in (1.0, 50.0)], split.train, split.valid, metric="recall@5")
     for part, how in asked:
         assert part["user_id"].nunique() == 12 and how["metrics"] == "recall" and how["ks"] == 5
