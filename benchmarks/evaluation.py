@@ -10,7 +10,7 @@ MovieLens-100K, of three for the larger data; beside them stands the ratio of th
 busy machine disturbs less. Needs implicit (the extra `bench`).
 
 On two cores both aims are met on MovieLens-100K (.59 and .55) and missed on the larger data: 1.49 with the AUC,
-by 24 %, since it sorts every list, and .98 without, by 23 %; there, more than half of the time is scoring.
+by 24 %, and .98 without, by 23 %.
 """
 
 import multiprocessing
