@@ -9,8 +9,8 @@ definition in both, and must be equal. Times are medians, taken in turns in one 
 MovieLens-100K, of three for the larger data; beside them stands the ratio of the processors' seconds, which a
 busy machine disturbs less. Needs implicit (the extra `bench`).
 
-On two cores both aims are met on MovieLens-100K (.59 and .55) and missed on the larger data: 1.49 with the AUC,
-by 24 %, and .98 without, by 23 %.
+On two cores both aims are met on MovieLens-100K (.59 and .55), and missed on the larger data: 1.49 with the
+AUC, by 24 %, and .98 without, by 23 %.
 """
 
 import multiprocessing
