@@ -1,5 +1,4 @@
-"""k-core, split and report of 1, 10 and 100 million rows from Parquet: Dask, with 2 GB a worker, against
-pandas.
+"""k-core, split and report of 1 to 100 million rows from Parquet: Dask, 2 GB a worker, against pandas.
 
     python benchmarks/scale_out.py          # twenty minutes and 4 GB of disk; writes results/scale_out.csv
     python benchmarks/scale_out.py 1 10     # some of the millions, unwritten
@@ -10,7 +9,8 @@ is one stage: seconds, the largest memory of a process, and whether both wrote t
 that does not depend on their order. Dask has two workers of one thread, one for each processor, limited to 2
 GB each. pandas runs in a process of its own without a limit, and where it falls over for want of memory the
 table says so. Evaluation is of 20,000 users' test items, by a model that is fitted before the clock starts;
-at 100 million rows it is left out."""
+at 100 million rows it is left out.
+"""
 
 from __future__ import annotations
 

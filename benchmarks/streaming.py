@@ -15,7 +15,8 @@ validation.
 
 In the recorded run the reference shared the machine with another job for a minute, so it is slower than it
 would be alone, and the ratio says no more than that the disk does not slow training down. Both validated
-10,000 users after every epoch, which weighs ten times as much in the shorter epochs of the reference."""
+10,000 users after every epoch, which weighs ten times as much in the shorter epochs of the reference.
+"""
 
 from __future__ import annotations
 

@@ -8,11 +8,11 @@ updates by Keras's Adagrad, and of `keras.Model.fit`; the three minimize one los
 Time to quality: until a validation NDCG@10 that every run of Cornac's BPR reaches, and the worst of them just
 reaches; only training counts, validation does not. Negatives: one epoch's worth by the exact sampler and by
 the original notebook's loop. The first second: what tracing and compiling add to the first fit of a new
-process, as it is, and with XLA's cache of compiled programs on the disk, empty and filled. Filled, it makes
-.34 s of .91, with the same bits, and the time to Cornac's quality would go from .89 of Cornac's to about
-half. The package leaves it off all the same: a file in it that is cut short makes every later fit fail, and
-what lies in it is code, which would have to be guarded from other users, other versions and other processors.
-Needs Cornac and implicit (the extra `bench`)."""
+process, as it is, and with XLA's cache of compiled programs on the disk, empty and filled. Filled, it made
+.34 s of .91, with the same bits. The package leaves it off all the same: a file in it that is cut short makes
+every later fit fail, and what lies in it is code, which would have to be guarded from other users, other
+versions and other processors. Needs Cornac and implicit (the extra `bench`).
+"""
 
 import hashlib
 import multiprocessing

@@ -184,7 +184,7 @@ class BPR(FromHistories):
 
         A matrix that lies in files (`bpr_helpers.stored.open_matrix`) may be larger than memory: phase one
         goes through it piece by piece, if negatives are shared ("shared" or "weighted"; the other samplers
-        hold 8 bytes or more for every positive). Phase two holds some 40 bytes for each: leave it out with
+        hold 8 bytes or more for every positive). Phase two holds some 70 bytes for each: leave it out with
         recency=0. What stays in memory are 4 to 8 bytes of `sampling.SeenBits` for each positive, and of the
         tables of vectors and the optimizer some copies.
 
@@ -470,8 +470,8 @@ def _known_part(valid: Interactions, matrix: InteractionMatrix) -> InteractionMa
 def n_judges(n_items: int) -> int:
     """Say how many users are validated, at most: 10,000, and fewer where items are many.
 
-    Their scores are 10^8 in number at most, a second's work, lest judging an epoch take longer than training
-    it. But 2,000 users may judge in any case.
+    Their scores are 10^8 in number at most, lest judging an epoch take longer than training it. But 2,000
+    users may judge in any case.
 
     Examples
     --------

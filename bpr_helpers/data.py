@@ -188,7 +188,7 @@ def _read_present(source: Table, present: dict[str, str], untimed: bool) -> pd.D
     others = [name for name in source.names if source.names.count(name) == 1 and untimed]
     text = {present[ours]: MISSING for ours in ("user_id", "item_id")}
     table = source.read([*dict.fromkeys([*present.values(), *others])], text)
-    refuse_hidden_times(source.path, table.drop(columns=[*present.values()]).head(_LOOKED_AT))
+    refuse_hidden_times(source.path, table.drop(columns=[*present.values()]))
     return table
 
 
@@ -232,6 +232,7 @@ def _near(column: _Column, names: list[str]) -> str:
 
 def refuse_hidden_times(path: Path, others: pd.DataFrame) -> None:
     """Refuse to load without times what has a column that reads like times under another name."""
+    others = others.head(_LOOKED_AT)
     times = [str(name) for name in others if _reads_like_times(others[name])]
     if times:
         raise ValueError(
@@ -261,14 +262,19 @@ def _in_words(interactions: pd.DataFrame) -> str:
     return f"{words} from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
 
 
-def _at_least(source: str, interactions: pd.DataFrame, min_rating: float, column: str) -> pd.DataFrame:
-    if min_rating == 0:
-        return interactions
-    if "rating" not in interactions:
+def require_rating(source: str, is_there: bool, min_rating: float, column: str) -> None:
+    """Refuse a smallest rating where there are no ratings."""
+    if min_rating and not is_there:
         raise ValueError(
             f"{source}: min_rating is {min_rating:g}, but there is no rating column {column!r} "
             "(rating_column); name it, or set min_rating to 0."
         )
+
+
+def _at_least(source: str, interactions: pd.DataFrame, min_rating: float, column: str) -> pd.DataFrame:
+    if min_rating == 0:
+        return interactions
+    require_rating(source, "rating" in interactions, min_rating, column)
     kept = interactions[interactions["rating"] >= min_rating].reset_index(drop=True)
     if kept.empty:
         highest = interactions["rating"].max()
@@ -479,13 +485,15 @@ def _fold(source: str, interactions: pd.DataFrame) -> pd.DataFrame:
     """Keep the earliest of repeated (user, item) pairs; say how many rows that folded."""
     later = later_repeats(interactions)
     if len(later):
-        message = (
-            f"{source}: {len(later):,} repeated (user, item) rows were folded into the earliest of each pair."
-        )
-        warnings.warn(message, UserWarning, stacklevel=3)
+        warnings.warn(folded_in_words(source, len(later)), UserWarning, stacklevel=3)
         interactions = interactions.drop(index=later).reset_index(drop=True)
     interactions.attrs["folded"] = len(later)
     return interactions
+
+
+def folded_in_words(source: str, n_rows: int) -> str:
+    """Say how many rows were folded."""
+    return f"{source}: {n_rows:,} repeated (user, item) rows were folded into the earliest of each pair."
 
 
 def later_repeats(interactions: pd.DataFrame) -> pd.Index:

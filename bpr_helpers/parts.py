@@ -11,13 +11,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
-from bpr_helpers.data import in_our_types, open_interactions, refuse_hidden_times
+from bpr_helpers.data import in_our_types, open_interactions, refuse_hidden_times, require_rating
 from bpr_helpers.files import memory
 from bpr_helpers.formats import explained, parquet_parts, read_parquet
 
-ROWS = 2**21  # rows of a part: 100 MB while it is worked on, so that 2 GB hold several
-
-PER_ROW = 150  # bytes that pandas takes for a row while it prunes and splits (benchmarks/scale_out.py)
+ROWS = 2**21  # rows of a part: three columns of them take 50 MB, so that 2 GB hold several and copies
+PER_ROW = 150  # bytes that pandas takes for a row, at most: see benchmarks/scale_out.py
 
 
 class Part(NamedTuple):
@@ -92,6 +91,7 @@ def open_parts(
     path = Path(source).expanduser()
     names = [user_column, item_column, timestamp_column, rating_column]
     opened, present, untimed = open_interactions(path, names)
+    require_rating(str(path), "rating" in present, min_rating, rating_column)
     files = parquet_parts(path) if path.is_dir() else [path]
     with explained(path):
         _refuse_other_types(files, list(present.values()))
@@ -100,7 +100,7 @@ def open_parts(
         raise ValueError(f"{path} is empty: it has a header and no rows.")
     if untimed:
         others = read_parquet(pieces[0][0], opened.names, pieces[0][1])
-        refuse_hidden_times(path, others.drop(columns=[*present.values()]).head(1000))
+        refuse_hidden_times(path, others.drop(columns=[*present.values()]))
     parts, start = [], 0
     for file, groups, n_rows in pieces:
         parts.append(Part(file, groups, start, n_rows, present, timestamp_unit, (), min_rating))

@@ -15,12 +15,14 @@ in pandas from ten million rows on; a split and its report take two to three tim
 (benchmarks/scale_out.py).
 
 Needs dask (the extra `scale`). A worker that is lost costs the time of its tasks, not the result: what it
-held is computed again from the files."""
+held is computed again from the files.
+"""
 
 from __future__ import annotations
 
 import errno
 import math
+import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -45,7 +47,7 @@ from bpr_helpers.splitting import (
     Split,
     all_at_once,
     counts_of_users,
-    exact_share,
+    exact_shares,
     sizes_leave_last,
     sizes_per_user,
     split_last,
@@ -62,6 +64,7 @@ except ImportError as error:
 BINS = 2**16  # of the histograms that find a moment
 ROW, PART = "__row", "__part"  # columns of our own: the place of a row among all, the label of its part
 PARTS = ("train", "valid", "test")
+_PART = re.compile(r"part-\d{5,}\.parquet")  # what `write` calls its files
 
 
 class Coded(NamedTuple):
@@ -76,24 +79,14 @@ class Coded(NamedTuple):
     item_ids: np.ndarray
 
 
-def read_interactions(
-    source: str | Path,
-    *,
-    user_column: str = "user_id",
-    item_column: str = "item_id",
-    timestamp_column: str = "timestamp",
-    rating_column: str = "rating",
-    timestamp_unit: str = "s",
-    min_rating: float = 0.0,
-    rows: int = ROWS,
-) -> Any:
-    """Open a Parquet file or a folder of them; no more than the head of a part is read yet.
+def read_interactions(source: str | Path, *, rows: int = ROWS, **columns: Any) -> Any:
+    """Open a Parquet file or a folder of them; no more than the first part is read yet.
 
     Parameters
     ----------
-    source, user_column, item_column, timestamp_column, rating_column, timestamp_unit, min_rating : as in
-        `load_interactions`
+    source : a Parquet file, or a folder of them
     rows : about how many rows a partition holds, at least a row group of a file
+    columns : user_column, item_column, timestamp_column, min_rating, ... as in `load_interactions`
 
     Returns
     -------
@@ -108,14 +101,9 @@ def read_interactions(
     """
     parts = open_parts(
         source,
-        user_column=user_column,
-        item_column=item_column,
-        timestamp_column=timestamp_column,
-        rating_column=rating_column,
-        timestamp_unit=timestamp_unit,
-        min_rating=min_rating,
         rows=rows,
         each=lambda work, things: _compute(delayed(work)(thing) for thing in things),
+        **columns,
     )
     return dd.from_delayed([delayed(_read)(part) for part in parts], meta=parts[0].head(), verify_meta=False)
 
@@ -130,7 +118,7 @@ def write(folder: str | Path, **frames: Any) -> dict[str, Any]:
     """Compute frames together and write each into a folder of Parquet files of its name.
 
     A folder takes its name when all of it is written: whoever is interrupted leaves the old one, or none. All
-    workers have to see the folder.
+    workers have to see the folder. What an earlier call wrote under a name is replaced.
 
     Parameters
     ----------
@@ -145,8 +133,12 @@ def write(folder: str | Path, **frames: Any) -> dict[str, Any]:
     ------
     OSError
         A disk is full; what was there before is as it was.
+    ValueError
+        What stands under a name was not written by an earlier call.
     """
     folder = Path(folder)
+    for name in frames:
+        _refuse_foreign(folder / name)
     waiting = {name: folder / f".{name}.writing" for name in frames}
     try:
         for place in waiting.values():
@@ -179,11 +171,7 @@ def with_codes(interactions: Any) -> Coded:
         A column or an id is missing.
     """
     seen = _look(interactions)
-    meta = pd.DataFrame({"user": np.empty(0, np.int64), "item": np.empty(0, np.int64)})
-    codes = interactions.map_partitions(
-        _as_codes, _shared(pd.Index(seen.user_ids)), _shared(pd.Index(seen.item_ids)), meta=meta
-    )
-    return Coded(codes, seen.user_ids, seen.item_ids)
+    return Coded(_codes(interactions, seen), np.asarray(seen.users.index), np.asarray(seen.items.index))
 
 
 def k_core(interactions: Any, *, user_k: int = 6, item_k: int = 6) -> KCore:
@@ -208,11 +196,10 @@ def k_core(interactions: Any, *, user_k: int = 6, item_k: int = 6) -> KCore:
         As `pruning.k_core`.
     """
     check_thresholds(user_k, item_k)
-    coded = with_codes(interactions)
-    n_users, n_items = len(coded.user_ids), len(coded.item_ids)
-    rows = _persist(delayed(_arrays)(part) for part in coded.codes.to_delayed())
-    users, items = _sum(delayed(_counts)(part, n_users, n_items) for part in rows)
-    sizes = [(int(users.sum()), n_users, n_items)]
+    seen = _look(interactions)
+    users, items = seen.users.to_numpy(), seen.items.to_numpy()  # (n_users,), (n_items,): rows of each
+    rows = _persist(delayed(_arrays)(part) for part in _codes(interactions, seen).to_delayed())
+    sizes = [(int(users.sum()), len(users), len(items))]
     while True:
         low_users, low_items = (users > 0) & (users < user_k), (items > 0) & (items < item_k)
         if not (low_users.any() or low_items.any()):
@@ -228,7 +215,7 @@ def k_core(interactions: Any, *, user_k: int = 6, item_k: int = 6) -> KCore:
             f"No interaction survives user_k={user_k} and item_k={item_k}: choose smaller thresholds.",
             stacklevel=2,
         )
-    kept = _shared((pd.Index(coded.user_ids[users > 0]), pd.Index(coded.item_ids[items > 0])))
+    kept = _shared((seen.users.index[users > 0], seen.items.index[items > 0]))
     return KCore(interactions.map_partitions(_keep, kept, meta=interactions._meta), rounds_table(sizes))
 
 
@@ -276,7 +263,7 @@ def split_global_time(interactions: Any, *, test_fraction: float = 0.1, valid_fr
     ValueError
         As `splitting.split_global_time`.
     """
-    shares = exact_share("test_fraction", test_fraction), exact_share("valid_fraction", valid_fraction)
+    shares = exact_shares(test_fraction, valid_fraction)
     seen = _look(interactions, timed=True)
     moments = _persist(delayed(_moments)(part) for part in interactions.to_delayed())
     starts: list[int | None] = []
@@ -288,8 +275,8 @@ def split_global_time(interactions: Any, *, test_fraction: float = 0.1, valid_fr
             n_left = sum(_compute(delayed(_n_below)(part, starts[-1]) for part in moments))
     labelled = interactions.map_partitions(_label_by_time, starts, meta=_labelled(interactions._meta))
     parts = _parts(labelled)
-    in_train = _compute([_union(delayed(_distinct)(part) for part in parts[0].to_delayed())])[0]
-    n_users = len(seen.user_ids)
+    [in_train] = _compute([_counts_of(parts[0], "user_id")])
+    n_users = len(seen.users)
     return Split(*parts, counts={"users": n_users, "users_not_in_train": n_users - len(in_train)})
 
 
@@ -307,7 +294,7 @@ def split_report(split: Split) -> pd.DataFrame:
     parts: list[Any] = [split.train, split.valid, split.test]
     n = max(part.npartitions for part in parts)
     buckets = zip(*(_by_user(part, n).to_delayed() for part in parts), strict=True)
-    items = [_merged(delayed(_item_counts)(part) for part in frame.to_delayed()) for frame in parts]
+    items = [_counts_of(frame, "item_id") for frame in parts]
     reports, counts = _compute([[delayed(_report)(*bucket) for bucket in buckets], items])
     report = sum(reports[1:], reports[0])
     report["items"] = [len(one) for one in counts]
@@ -336,9 +323,10 @@ def evaluate(
     test : Dask DataFrame, one row per test interaction, columns user_id and item_id
     ks, metrics, candidates, seed : as in `evaluation.evaluate`
 
-    Returns ------- Evaluation, with the rows in the order of `evaluation.evaluate`; scores of single
-    precision may differ in their last bit from those of other blocks, and with them the order of items whose
-    scores are that close
+    Returns
+    -------
+    Evaluation, with the rows in the order of `evaluation.evaluate`; scores of single precision may differ in
+    their last bit from those of other blocks, and with them the order of items whose scores are that close
 
     Raises
     ------
@@ -397,7 +385,7 @@ KINDS = {
     "write": ("_write",),
     "read": ("_read",),
     "prune": ("_keep", "_without"),
-    "count": ("_look", "_distinct", "_as_codes", "_arrays", "_counts", "_add", "_number"),
+    "count": ("_look", "_as_codes", "_arrays", "_count", "_add", "_number"),
 }
 
 
@@ -409,34 +397,31 @@ def _kind_of(key: str) -> str:
 
 
 class _Seen(NamedTuple):
-    lengths: list[int]
-    user_ids: np.ndarray
-    item_ids: np.ndarray
+    lengths: list[int]  # of the partitions
+    users: pd.Series  # how many rows each user has, by ascending id
+    items: pd.Series
 
 
 def _look(interactions: Any, *, timed: bool = False) -> _Seen:
-    """Go through all rows once: how many there are and which ids; refuse what is missing."""
+    """Go through all rows once: how many there are, and of which ids; refuse what is missing."""
     for column in ("user_id", "item_id"):
         id_column(interactions._meta, column)
     if timed:
         times_of(interactions._meta)
     looked = [delayed(_look_at)(part, timed) for part in interactions.to_delayed()]
-    ids = [_union(part[1][side] for part in looked) for side in (0, 1)]
-    facts, users, items = _compute([[part[0] for part in looked], *ids])
+    counts = [_tree((part[1][side] for part in looked), _added) for side in (0, 1)]
+    facts, users, items = _compute([[part[0] for part in looked], *counts])
     starts = np.cumsum([0, *(n for n, _ in facts)])
     for start, (_, missing) in zip(starts, facts, strict=False):
         for column, row in missing.items():
             raise ValueError(nothing_in_row(column, start + row))
-    return _Seen(
-        [n for n, _ in facts], *(np.asarray(pd.factorize(ids, sort=True)[1]) for ids in (users, items))
-    )
+    return _Seen([n for n, _ in facts], users, items)
 
 
 def _split_last(interactions: Any, sizes: Sizes, ties: str, seed: int) -> Split:
     split_last(interactions._meta, sizes, ties, seed)  # refuses ties that are none
     seen = _look(interactions, timed=True)
-    [per_user] = _compute([_merged(delayed(_user_counts)(part) for part in interactions.to_delayed())])
-    n_rows = per_user.to_numpy(np.int64)
+    n_rows = seen.users.to_numpy()
     shuffled = _by_user(_numbered(interactions, seen.lengths))
     labelled = shuffled.map_partitions(_label_last, sizes, ties, seed, meta=_labelled(interactions._meta))
     return Split(*_parts(labelled), counts=counts_of_users(n_rows, *sizes(n_rows)))
@@ -537,12 +522,28 @@ def _sum(lazy: Iterable[Any]) -> tuple[np.ndarray, ...]:
     return total
 
 
-def _union(lazy: Iterable[Any]) -> Any:
-    return _tree(lazy, _distinct_of)
+def _counts_of(frame: Any, column: str) -> Any:
+    """How many rows each id has, by ascending id; still to be computed."""
+    return _tree((delayed(_count)(part, column) for part in frame.to_delayed()), _added)
 
 
-def _merged(lazy: Iterable[Any]) -> Any:
-    return _tree(lazy, _added_counts)
+def _codes(interactions: Any, seen: _Seen) -> Any:
+    """The codes of all rows, still to be computed: columns user and item."""
+    meta = pd.DataFrame({"user": np.empty(0, np.int64), "item": np.empty(0, np.int64)})
+    users, items = _shared(seen.users.index), _shared(seen.items.index)
+    return interactions.map_partitions(_as_codes, users, items, meta=meta)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse to replace what `write` has not written: a folder of anything but its parts, a file, a link."""
+    ours = not folder.is_symlink() and (
+        not folder.exists()
+        or (folder.is_dir() and all(_PART.fullmatch(one.name) for one in folder.iterdir()))
+    )
+    if not ours:
+        raise ValueError(
+            f"{folder} holds what was not written by an earlier call: give another folder or name."
+        )
 
 
 def _tree(lazy: Iterable[Any], join: Callable[..., Any]) -> Any:
@@ -626,31 +627,19 @@ def _without_repeats(bucket: pd.DataFrame) -> pd.DataFrame:
 
 
 def _look_at(part: pd.DataFrame, timed: bool) -> tuple[tuple[int, dict[str, int]], list[Any]]:
-    """Number of rows, first row without an id or a time by column, and the distinct ids."""
+    """Number of rows, first row without an id or a time by column, and how many rows each id has."""
     columns = ["user_id", "item_id", *(["timestamp"] if timed else [])]
     missing = {name: int(part[name].isna().to_numpy().argmax()) for name in columns if part[name].hasnans}
     if timed and not missing:
         times_of(part)  # refuses what is no time
-    return (len(part), missing), [pd.unique(part[name]) for name in ("user_id", "item_id")]
+    return (len(part), missing), [_count(part, name) for name in ("user_id", "item_id")]
 
 
-def _distinct(part: pd.DataFrame) -> Any:
-    return pd.unique(part["user_id"])
+def _count(part: pd.DataFrame, column: str) -> pd.Series:
+    return part[column].value_counts(sort=False)
 
 
-def _distinct_of(*ids: Any) -> Any:
-    return pd.unique(pd.concat([pd.Series(one) for one in ids], ignore_index=True))
-
-
-def _user_counts(part: pd.DataFrame) -> pd.Series:
-    return part["user_id"].value_counts()
-
-
-def _item_counts(part: pd.DataFrame) -> pd.Series:
-    return part["item_id"].value_counts()
-
-
-def _added_counts(*counts: pd.Series) -> pd.Series:
+def _added(*counts: pd.Series) -> pd.Series:
     return pd.concat(counts).groupby(level=0).sum()
 
 
@@ -670,14 +659,16 @@ def _arrays(codes: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return codes["user"].to_numpy(np.int32), codes["item"].to_numpy(np.int32)
 
 
-def _counts(rows: tuple[np.ndarray, np.ndarray], n_users: int, n_items: int) -> tuple[np.ndarray, np.ndarray]:
+def _bincounts(
+    rows: tuple[np.ndarray, np.ndarray], n_users: int, n_items: int
+) -> tuple[np.ndarray, np.ndarray]:
     return np.bincount(rows[0], minlength=n_users), np.bincount(rows[1], minlength=n_items)
 
 
 def _without(rows: tuple[np.ndarray, np.ndarray], low: tuple[np.ndarray, np.ndarray]) -> tuple[Any, Any]:
     """Take out the rows of ids that have too few: the rows left, and how many each id has lost."""
     gone = low[0][rows[0]] | low[1][rows[1]]
-    lost = _counts((rows[0][gone], rows[1][gone]), len(low[0]), len(low[1]))
+    lost = _bincounts((rows[0][gone], rows[1][gone]), len(low[0]), len(low[1]))
     return tuple(codes[~gone] for codes in rows), lost
 
 

@@ -134,10 +134,7 @@ def split_global_time(
     >>> split_global_time(rows, test_fraction=0.25).test["user_id"].tolist()
     [2]
     """
-    test_share, valid_share = (
-        exact_share("test_fraction", test_fraction),
-        exact_share("valid_fraction", valid_fraction),
-    )
+    test_share, valid_share = exact_shares(test_fraction, valid_fraction)
     users, times = row_codes(id_column(interactions, "user_id")), times_of(interactions)
     id_column(interactions, "item_id")
     ordered = np.sort(times)
@@ -218,7 +215,7 @@ def split_users(
     >>> len(split.train), len(split.history), len(split.test)
     (2, 1, 1)
     """
-    late = 1 - exact_share("history_fraction", history_fraction)
+    late = 1 - _share("history_fraction", history_fraction)
     ids = id_column(interactions, "user_id")
     codes = row_codes(ids)
     n_rows = np.bincount(codes)  # (n_codes,)
@@ -518,7 +515,12 @@ def _later(train_times: np.ndarray, times: np.ndarray) -> float:
     return float(1 - np.searchsorted(np.sort(train_times), times, side="right").mean() / len(train_times))
 
 
-def exact_share(name: str, fraction: float) -> Fraction:
+def exact_shares(test_fraction: float, valid_fraction: float) -> tuple[Fraction, Fraction]:
+    """Check the two fractions of a split, and return them in exact arithmetic."""
+    return _share("test_fraction", test_fraction), _share("valid_fraction", valid_fraction)
+
+
+def _share(name: str, fraction: float) -> Fraction:
     """Return the number that was written, not the binary one nearest to it: 0.07 is 7/100."""
     try:
         share = Fraction(str(fraction))
@@ -546,10 +548,7 @@ Sizes = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # rows of each us
 
 def sizes_per_user(test_fraction: float, valid_fraction: float) -> Sizes:
     """Check the fractions of `split_per_user`, and give what they make of users' numbers of rows."""
-    test_share, valid_share = (
-        exact_share("test_fraction", test_fraction),
-        exact_share("valid_fraction", valid_fraction),
-    )
+    test_share, valid_share = exact_shares(test_fraction, valid_fraction)
 
     def sizes(n_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         n_test = np.minimum(_ceil(test_share, n_rows), n_rows - 1)

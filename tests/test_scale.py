@@ -217,6 +217,23 @@ def test_what_is_written_is_read_again_and_replaces_what_was_there(tmp_path):
         )
 
 
+def test_what_somebody_else_put_there_is_not_replaced(tmp_path):
+    rows = in_parts(synthetic_interactions(10, 10, 50), [20])
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "mine.parquet").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    for name in ("rows", "file"):
+        with pytest.raises(ValueError, match=f"{name} holds what was not written by an earlier call"):
+            scale.write(tmp_path, **{name: rows})
+    assert (tmp_path / "rows" / "mine.parquet").read_text() == (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_smallest_rating_without_ratings_is_refused_as_by_pandas(tmp_path):
+    synthetic_interactions(10, 10, 50).to_parquet(tmp_path / "a.parquet")
+    told = either(scale.read_interactions, tmp_path, min_rating=4.0)
+    assert isinstance(told, str) and told == either(load_interactions, tmp_path, min_rating=4.0)
+
+
 def test_parts_of_different_types_are_refused(tmp_path):
     frame = synthetic_interactions(10, 10, 50)
     frame.to_parquet(tmp_path / "a.parquet")

@@ -72,6 +72,12 @@ def test_a_damaged_matrix_is_refused_in_a_sentence(stored, damage):
         open_matrix(stored[1])
 
 
+def test_no_row_that_reaches_the_smallest_rating_is_refused(tmp_path):
+    synthetic_interactions(10, 10, 50).assign(rating=3.0).to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match="no row is left"):
+        store_matrix(tmp_path / "rows.parquet", tmp_path / "matrix", min_rating=4.0)
+
+
 def test_a_missing_id_is_refused_and_leaves_no_matrix(tmp_path):
     frame = synthetic_interactions(10, 10, 50).astype({"item_id": str})
     frame.loc[3, "item_id"] = None

@@ -6,6 +6,7 @@ a notebook that is not in `STAGES` reads some and writes none.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pandas as pd
 from bpr_helpers.bpr import BPR
 from bpr_helpers.choosing import choose
 from bpr_helpers.course.paths import resolve
-from bpr_helpers.data import drop_unknown_titles, load_interactions, load_items
+from bpr_helpers.data import drop_unknown_titles, folded_in_words, load_interactions, load_items
 from bpr_helpers.evaluation import evaluate
 from bpr_helpers.matrix import meet, same_kind
 from bpr_helpers.movielens import MOVIELENS
@@ -91,7 +92,9 @@ def in_parts(place: str | Path, engine: str) -> bool:
     ValueError
         engine is "dask", and the source is not in Parquet.
     """
-    is_parquet = isinstance(place, Path) and (place.is_dir() or place.suffix.lower() in (".parquet", ".pq"))
+    is_parquet = isinstance(place, Path) and (
+        place.is_dir() or (place.is_file() and place.suffix.lower() in (".parquet", ".pq"))
+    )
     if engine == "dask" and not is_parquet:
         raise ValueError(
             "engine is 'dask', which reads Parquet: give a folder of Parquet files as source, not "
@@ -108,16 +111,26 @@ def _pruned_in_parts(place: Path, named: Mapping[str, Any], values: Mapping[str,
     from bpr_helpers import scale
 
     # A scheduler that DASK_SCHEDULER_ADDRESS names is taken; else one worker for each processor, here.
-    own: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": ":0"}
-    with Client(**({} if config.get("scheduler-address", None) else own)):
-        folded = scale.first_of_pairs(scale.read_interactions(place, **named)).persist()
+    address = config.get("scheduler-address", None)
+    try:
+        client = Client() if address else Client(threads_per_worker=1, dashboard_address=":0")
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"No dask scheduler answers at {address}, which DASK_SCHEDULER_ADDRESS names ({error}): start one, "
+            "or unset that variable."
+        ) from error
+    with client:
+        opened = scale.read_interactions(place, **named)
+        folded = scale.first_of_pairs(opened).persist()
+        if n_folded := len(opened) - len(folded):
+            warnings.warn(folded_in_words(str(place), n_folded), stacklevel=2)
         core = scale.k_core(folded, user_k=values["user_k"], item_k=values["item_k"])
         left: Any = core.interactions
         interactions = left.compute().sort_index().reset_index(drop=True)  # in the order of the files
     rows = core.rounds["rows"].tolist()
     interactions.attrs["read"] = (
-        f"{rows[0]:,} interactions, too many for this notebook: Dask pruned them first, in parts and in "
-        f"{len(rows) - 1} rounds. What follows is about the {rows[-1]:,} that are left"
+        f"{rows[0]:,} interactions: Dask pruned them first, part by part and in {len(rows) - 1} rounds. What "
+        f"follows is about the {rows[-1]:,} that are left"
     )
     return interactions
 

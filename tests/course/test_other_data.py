@@ -72,6 +72,7 @@ def test_a_folder_is_pruned_on_dask_to_the_same_rows_as_in_pandas(tmp_path):
     assert 0 < len(cores["dask"]) < 600
     pd.testing.assert_frame_equal(cores["dask"], cores["pandas"].reset_index(drop=True))
     assert "Dask pruned them first" in told["dask"] and "Dask pruned" not in told["pandas"]
+    assert all("20 repeated (user, item) rows" in text for text in told.values())
 
 
 def test_few_data_of_another_domain_go_through_the_notebooks(tmp_path):
