@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Self
 
@@ -24,7 +22,7 @@ from bpr_helpers.matrix import (
     like_lengths,
     padded_rows,
 )
-from bpr_helpers.parallel import one_blas_thread
+from bpr_helpers.parallel import in_parallel, one_blas_thread
 
 Scores = NDArray[np.float32]
 MANY = 4000  # rows of a matrix, or of a table to invert; below, the shorter way is not worth another one
@@ -294,8 +292,7 @@ class IALS(FromHistories):
             else:
                 solved[rows] = _any_rows(padded[columns], weights, everything, strengths[rows])
 
-        with one_blas_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(solve, self._blocks(lengths)))
+        in_parallel(solve, dict(enumerate(self._blocks(lengths))))
         return solved
 
     def _blocks(self, lengths: Codes) -> Iterator[Codes]:

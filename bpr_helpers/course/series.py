@@ -116,8 +116,8 @@ def _pruned_in_parts(place: Path, named: Mapping[str, Any], values: Mapping[str,
         client = Client() if address else Client(threads_per_worker=1, dashboard_address=":0")
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"No dask scheduler answers at {address}, which DASK_SCHEDULER_ADDRESS names: start one, or unset "
-            f"that variable ({error})."
+            f"No dask scheduler answers at {address}, which DASK_SCHEDULER_ADDRESS names: start one, or "
+            f"unset that variable ({error})."
         ) from error
     with client:
         opened = scale.read_interactions(place, **named)
