@@ -213,22 +213,40 @@ class BPR(FromHistories):
             items, or knows none of the users and its ids of them are of another type. What was learned before
             stays as it was.
         """
-        use = self.settings
-        if use["patience"] and valid is None:
+        self.fit_items(interactions, valid=valid, start=start, checkpoint=checkpoint, callback=callback)
+        if self._has_two_phases(self.matrix):
+            self._read_histories()
+        return self
+
+    def fit_items(
+        self,
+        interactions: Interactions,
+        *,
+        valid: Interactions | None = None,
+        start: BPR | None = None,
+        checkpoint: str | Path | None = None,
+        callback: Callback | None = None,
+    ) -> Self:
+        """Do the first phase of `fit` alone, with the same arguments; with recency, users are still to come.
+
+        What is left serves whom `fold_in` or `with_recency` makes of it.
+        """
+        if self.settings["patience"] and valid is None:
             raise ValueError("patience needs a validation part: pass valid=... to fit, or set patience=0.")
         matrix = as_matrix(interactions)
         if not matrix.csr.nnz:
             raise ValueError("There is no interaction to learn from: look at what was pruned or split away.")
         held_out = None if valid is None else _known_part(valid, matrix)
         state = self._train(matrix, held_out, start, checkpoint, callback)
-        two_phases = self.recency > 0 and tells_late_from_early(matrix)
+        two_phases = self._has_two_phases(matrix)
         self._hold_items(matrix)
         self._hold(state.averaged if two_phases else state.best)
-        if two_phases:
-            self._read_histories()
         self.history = pd.DataFrame(state.history)
         self.best_epoch = len(state.history) if two_phases else state.best_epoch
         return self
+
+    def _has_two_phases(self, matrix: InteractionMatrix) -> bool:
+        return self.recency > 0 and tells_late_from_early(matrix)
 
     def _train(
         self,

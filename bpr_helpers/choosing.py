@@ -19,7 +19,7 @@ from bpr_helpers.history import FromHistories, tells_late_from_early
 from bpr_helpers.matrix import InteractionMatrix
 from bpr_helpers.parallel import MOST, Progress, in_parallel, silently
 
-MANY_ITEMS, MANY_ROWS = 5000, 1_000_000  # beyond either, one model is fitted after the other
+MANY_ITEMS = 5000  # of more, one EASE is fitted after the other, since each needs 12 n_items^2 bytes
 
 
 class Choice(NamedTuple):
@@ -84,21 +84,29 @@ def choose(
     make = _class_of(candidates)
     groups = _by_fit(candidates, has_recency=tells_late_from_early(matrix))
     judges = _some_users(valid, n_judges(matrix.n_items), seed)
+    told = train if judges is valid else train[train["user_id"].isin(judges["user_id"])]
 
     def try_out(group: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any], Any]:
-        """Fit once; give the candidates' rows of the table, the best of them and its model."""
-        fitted = make(**group[0]).fit(matrix, valid=valid)
-        models = [fitted, *(fitted.with_recency(settings["recency"]) for settings in group[1:])]
+        """Fit once; give the candidates' rows of the table, the best of them and the fitted model."""
+        unfitted, reads = make(**group[0]), group[0]["recency"] > 0 or not make.items_know_recency
+        if told is train or not reads:
+            asked = fitted = unfitted.fit(matrix, valid=valid)
+        else:  # of the judges alone the histories are read
+            fitted = unfitted.fit_items(matrix, valid=valid)
+            asked = fitted.fold_in(told)
+        models = [asked, *(asked.with_recency(settings["recency"]) for settings in group[1:])]
         rows = [
             settings | _epochs_of(fitted) | {metric: _mean(model, judges, metric, seed)}
             for settings, model in zip(group, models, strict=True)
         ]
-        best = max(range(len(rows)), key=lambda n: rows[n][metric])
-        return rows, rows[best], models[best]
+        return rows, max(rows, key=lambda row: row[metric]), fitted
 
-    tried = in_parallel(try_out, _by_name(groups), "fitting", progress, _at_once(matrix)).values()
+    most = _at_once(make, matrix.n_items)
+    tried = in_parallel(try_out, _by_name(groups), "fitting", progress, most).values()
     rows = [row for of_fit, _, _ in tried for row in of_fit]
     _, best, judged = max(tried, key=lambda found: found[1][metric])
+    if judged.recency != best["recency"] or (best["recency"] and told is not train):
+        judged = judged.with_recency(best["recency"])
     table = pd.DataFrame(rows).sort_values(metric, ascending=False, kind="stable", ignore_index=True)
     differs = [name for name in table if name == metric or len(set(map(repr, table[name]))) > 1]
     return Choice(make(**{n: v for n, v in best.items() if n != metric}), judged, table[differs])
@@ -111,9 +119,9 @@ def _some_users(valid: pd.DataFrame, n_users: int, seed: int) -> pd.DataFrame:
     return valid[valid["user_id"].isin(users.sample(n_users, random_state=seed))]
 
 
-def _at_once(matrix: InteractionMatrix) -> int:
-    """Say how many models may be fitted at once on interactions like these, since each needs memory."""
-    return 1 if matrix.n_items > MANY_ITEMS or matrix.csr.nnz > MANY_ROWS else MOST
+def _at_once(kind: type, n_items: int) -> int:
+    """Say how many models of a kind may be fitted at once; the tables of all but EASE take little memory."""
+    return 1 if kind is EASE and n_items > MANY_ITEMS else MOST
 
 
 def _class_of(candidates: list[FromHistories]) -> Any:
@@ -259,7 +267,6 @@ class Contest:
         self.bpr, self.seed, self.progress = bpr, seed, progress
         self.judging: dict[str, Any] = {"ks": tuple(ks), "candidates": candidates, "seed": seed}
         self.chooses = choose and len(self.valid) > 0
-        self.most = _at_once(bpr.matrix)
         self.timed = tells_late_from_early(bpr.matrix)
         self.short_lists = short_lists(n_items=bpr.matrix.n_items, seed=seed)
         self._tried: dict[str, pd.DataFrame] = {}
@@ -297,7 +304,7 @@ class Contest:
         def fit(name: str) -> Any:
             return _fitted(unfitted[name], known.get(name), past)
 
-        return in_parallel(fit, list(unfitted), "fitting", self.progress, self.most)
+        return in_parallel(fit, list(unfitted), "fitting", self.progress)
 
     def _unfitted(self, *, times: bool = True) -> dict[str, FromHistories]:
         lately = {} if times else {"recency": 0.0}
@@ -308,7 +315,7 @@ class Contest:
     def judge(self, models: Mapping[str, Any], test: pd.DataFrame, **changes: Any) -> dict[str, Evaluation]:
         """Evaluate every model on the same test part; `changes` are arguments of `evaluate`."""
         how = self.judging | changes
-        return in_parallel(lambda m: evaluate(m, test, **how), models, "judging", self.progress, self.most)
+        return in_parallel(lambda m: evaluate(m, test, **how), models, "judging", self.progress)
 
     def models(self, *, times: bool = True) -> dict[str, Any]:
         """Give the fitted models of one block: those that may use times, or those that do not."""
@@ -340,8 +347,8 @@ class Contest:
     def _rerun(self, work: Callable[[Any, dict[str, FromHistories]], Any], things: Mapping[str, Any]) -> Any:
         """Work on each thing with models of its own, all of them chosen before threads ask for them."""
         each = {name: (thing, self._unfitted()) for name, thing in things.items()}
-        doing = "fitting and judging all"
-        return in_parallel(lambda pair: work(*pair), each, doing, self.progress, self.most)
+        doing, most = "fitting and judging all", _at_once(EASE, self.bpr.matrix.n_items)
+        return in_parallel(lambda pair: work(*pair), each, doing, self.progress, most)
 
     def _afresh(self, models: dict[str, FromHistories], split: Any) -> dict[str, Evaluation]:
         past = pd.concat([split.train, split.valid], ignore_index=True)

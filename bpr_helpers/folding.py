@@ -24,20 +24,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from scipy.special import expit, logsumexp
+from scipy.special import expit
 
 from bpr_helpers.matrix import BLOCK, Codes, like_lengths, padded_rows
-from bpr_helpers.parallel import one_blas_thread
+from bpr_helpers.parallel import in_parallel
 
 Vectors = NDArray[np.float32]
 
 N_NEGATIVES = 2048  # everybody's; all items where there are no more
-MOST_STEPS = 30  # a bound that no user should reach: about five are needed
-NEAR = 1e-3  # a user whose entries all moved by less has arrived: the next step would be about its square
+MOST_STEPS = 30  # a bound that no user should reach: about four are needed
+NEAR = 1e-2  # a user whose entries all moved by less is near: the next step would be about its square
 
 
 def solve_users(
@@ -72,14 +73,17 @@ def solve_users(
     padded_vectors = np.vstack([item_vectors, np.zeros((1, d), np.float32)])  # code n_items: no item
     padded_biases = np.append(item_biases, np.float32(0))
     users = np.zeros((history.shape[0], d), np.float32)
-    for rows in _blocks(np.diff(history.indptr), most=BLOCK // max(len(negatives), d * d), d=d):
+
+    def solve(rows: Codes) -> None:
         codes, weights = padded_rows(history[rows])  # (b, p) both
-        unseen = history[rows][:, negatives].toarray() == 0  # (b, k)
-        unseen[~unseen.any(1)] = True  # who has them all is compared with them all
+        seen = history[rows][:, negatives].toarray() > 0  # (b, k)
+        seen[seen.all(1)] = False  # who has them all is compared with them all
         strengths = l2 * weights.sum(1)  # (b,)
-        block = _Block(shared, padded_vectors[codes], padded_biases[codes], weights, unseen, strengths)
-        with one_blas_thread():
-            users[rows] = block.solve()
+        block = _Block(shared, padded_vectors[codes], padded_biases[codes], weights, seen, strengths)
+        users[rows] = block.solve()
+
+    most = BLOCK // max(len(negatives), d * d)
+    in_parallel(solve, dict(enumerate(_blocks(np.diff(history.indptr), most=most, d=d))))
     return users
 
 
@@ -111,8 +115,16 @@ class _Shared:
         """Mean of h h^T under the shares (b, k) of each user: (b, d, d)."""
         d, (row, column) = self.vectors.shape[1], self.upper
         moments = np.empty((len(shares), d, d), np.float32)
-        moments[:, row, column] = moments[:, column, row] = shares.astype(np.float32) @ self.products
+        moments[:, row, column] = moments[:, column, row] = shares @ self.products
         return moments
+
+
+class _State(NamedTuple):
+    """Where users stand: their losses (b,), how far positives are above m (b, p), and shares in m (b, k)."""
+
+    loss: Vectors
+    leads: Vectors
+    shares: Vectors
 
 
 @dataclass(frozen=True)
@@ -123,53 +135,72 @@ class _Block:
     positives: Vectors  # (b, p, d)
     biases: Vectors  # (b, p)
     weights: Vectors  # (b, p): 0 where a history is shorter
-    unseen: NDArray[np.bool_]  # (b, k): False where a common negative is a positive of the user
+    seen: NDArray[np.bool_]  # (b, k): True where a common negative is a positive of the user
     l2: Vectors  # (b,)
 
     def solve(self) -> Vectors:
         """Newton's method from zero, halving the steps that do not lower the loss: (b, d).
 
-        Steps are in single precision, whose noise depends on the sizes of the block; one more in double
-        precision takes it away.
+        Steps are in single precision, whose noise depends on the sizes of the block. Three more with the last
+        curvature, which hardly changes so near, and the gradient in double precision take it away.
         """
-        users = np.zeros((len(self.l2), self.positives.shape[2]), np.float32)
-        loss, moving = self._loss(users), np.ones(len(users), bool)
+        n, d = len(self.l2), self.positives.shape[2]
+        users, curvature = np.zeros((n, d), np.float32), np.empty((n, d, d), np.float32)
+        moving, block, now = np.arange(n), self, self._state(users)
         for _ in range(MOST_STEPS):
-            step = self._newton_step(users) * moving[:, None]
-            new = self._loss(users + step)
-            while (worse := new > loss * np.float32(1 + 1e-5)).any():
+            curvature[moving] = bent = block._curvature(now)
+            step = -_solved(bent, block._gradient(users[moving], now))
+            new = block._state(users[moving] + step)
+            while (worse := new.loss > now.loss * np.float32(1 + 1e-5)).any():
                 step[worse] /= 2
-                new = self._loss(users + step)
-            users, loss = users + step, new
-            moving &= np.abs(step).max(1) >= NEAR
-            if not moving.any():
+                new = block._state(users[moving] + step)
+            users[moving] += step
+            far = np.abs(step).max(1) >= NEAR
+            if not far.any():
                 break
-        last = self._newton_step(users.astype(float))
-        arrived = np.abs(last).max(1) < NEAR
-        return (users + last * arrived[:, None]).astype(np.float32)
+            moving, block, now = moving[far], block._only(far), _State(*(part[far] for part in new))
+        exact = users.astype(float)
+        for _ in range(3):
+            step = -_solved(curvature, self._gradient(exact, self._state(exact)))
+            exact += step * (np.abs(step).max(1) < NEAR)[:, None]
+        return exact.astype(np.float32)
 
-    def _leads(self, users: Vectors) -> tuple[Vectors, Vectors]:
-        """How far positives are above m (b, p), and the negatives' shares in it (b, k)."""
-        scores = (users @ self.shared.vectors.T + self.shared.biases) / self.shared.temperature  # (b, k)
-        scores[~self.unseen] = -np.inf
-        total = logsumexp(scores, axis=1, keepdims=True)  # (b, 1)
-        maximum = self.shared.temperature * (total - np.log(self.unseen.sum(1, keepdims=True)))  # (b, 1)
+    def _only(self, some: NDArray[np.bool_]) -> _Block:
+        of_positives = self.positives[some], self.biases[some], self.weights[some]
+        return _Block(self.shared, *of_positives, self.seen[some], self.l2[some])
+
+    def _state(self, users: Vectors) -> _State:
+        scores = users @ self.shared.vectors.T + self.shared.biases  # (b, k)
+        scores /= self.shared.temperature
+        np.copyto(scores, -np.inf, where=self.seen)
+        highest = scores.max(1, keepdims=True)  # (b, 1)
+        shares = np.exp(scores - highest)  # (b, k)
+        total = shares.sum(1, keepdims=True)  # (b, 1)
+        shares /= total
+        n_compared = (~self.seen).sum(1, keepdims=True)  # (b, 1)
+        maximum = self.shared.temperature * (highest + np.log(total) - np.log(n_compared))  # (b, 1)
         above = (self.positives @ users[:, :, None])[:, :, 0] + self.biases  # (b, p)
-        return (above - maximum).astype(users.dtype), np.exp(scores - total)
+        leads = (above - maximum).astype(users.dtype)
+        loss = (self.weights * np.logaddexp(0, -leads)).sum(1) + self.l2 / 2 * (users**2).sum(1)
+        return _State(loss, leads, shares)
 
-    def _loss(self, users: Vectors) -> Vectors:
-        leads, _ = self._leads(users)
-        return (self.weights * np.logaddexp(0, -leads)).sum(1) + self.l2 / 2 * (users**2).sum(1)
+    def _gradient(self, users: Vectors, state: _State) -> Vectors:
+        push = self.weights * expit(-state.leads)  # (b, p)
+        mean = state.shares @ self.shared.vectors  # (b, d): the gradient of m
+        pulled = (push[:, None] @ self.positives)[:, 0]  # (b, d)
+        return push.sum(1)[:, None] * mean - pulled + self.l2[:, None] * users  # (b, d)
 
-    def _newton_step(self, users: Vectors) -> Vectors:
-        leads, shares = self._leads(users)
-        push = self.weights * expit(-leads)  # (b, p)
-        bend = push * expit(leads)  # (b, p): how fast the push changes
-        mean = shares @ self.shared.vectors  # (b, d): the gradient of m
+    def _curvature(self, state: _State) -> Vectors:
+        push = self.weights * expit(-state.leads)  # (b, p)
+        bend = push * expit(state.leads)  # (b, p): how fast the push changes
+        mean = state.shares @ self.shared.vectors  # (b, d)
         away = mean[:, None] - self.positives  # (b, p, d)
-        gradient = (push[:, None] @ away)[:, 0] + self.l2[:, None] * users  # (b, d)
-        curvature = self.shared.second_moments(shares) - mean[:, :, None] * mean[:, None]  # (b, d, d)
+        curvature = self.shared.second_moments(state.shares) - mean[:, :, None] * mean[:, None]  # (b, d, d)
         curvature *= (push.sum(1) / self.shared.temperature)[:, None, None]
         curvature += (bend[:, :, None] * away).transpose(0, 2, 1) @ away
-        curvature += self.l2[:, None, None] * np.eye(users.shape[1], dtype=np.float32)
-        return -np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]
+        curvature += self.l2[:, None, None] * np.eye(mean.shape[1], dtype=np.float32)
+        return curvature
+
+
+def _solved(curvature: Vectors, gradient: Vectors) -> Vectors:
+    return np.asarray(np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0])

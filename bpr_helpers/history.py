@@ -158,6 +158,10 @@ class FromHistories:
         """Learn from the interactions."""
         raise NotImplementedError
 
+    def fit_items(self, interactions: Interactions, *, valid: Interactions | None = None) -> Self:
+        """Learn what serves users who are folded in; of those of the interactions no more than is needed."""
+        return self.fit(interactions, valid=valid)
+
     def fold_in(
         self, interactions: pd.DataFrame, *, strangers: Literal["refuse", "popular"] = "refuse"
     ) -> Self:

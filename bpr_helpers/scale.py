@@ -155,7 +155,23 @@ def write(folder: str | Path, **frames: Any) -> dict[str, Any]:
     finally:
         for place in waiting.values():
             shutil.rmtree(place, ignore_errors=True)
-    return {name: _stored(folder / name) for name in frames}
+    return {name: open_written(folder / name) for name in frames}
+
+
+def open_written(folder: str | Path) -> Any:
+    """Open a folder of Parquet files as `write` leaves them: a partition for each, their columns as they are.
+
+    Parameters
+    ----------
+    folder : such as ``Path(folder, name)`` of an earlier `write`
+
+    Returns
+    -------
+    Dask DataFrame
+    """
+    parts = sorted(Path(folder).iterdir())
+    meta = pq.read_schema(parts[0]).empty_table().to_pandas()
+    return dd.from_delayed([delayed(_read_stored)(part) for part in parts], meta=meta, verify_meta=False)
 
 
 def with_codes(interactions: Any) -> Coded:
@@ -503,12 +519,6 @@ def _later_in_train(parts: list[Any], n: int) -> list[float]:
         1 - int(total) / length / lengths[0] if length else float("nan")
         for total, length in zip(earlier, lengths[1:], strict=True)
     ]
-
-
-def _stored(folder: Path) -> Any:
-    parts = sorted(folder.iterdir())
-    meta = pq.read_schema(parts[0]).empty_table().to_pandas()
-    return dd.from_delayed([delayed(_read_stored)(part) for part in parts], meta=meta, verify_meta=False)
 
 
 def _shared(value: Any) -> Any:

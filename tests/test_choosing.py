@@ -107,11 +107,30 @@ def test_of_very_many_validation_users_some_judge(split: Split, monkeypatch: pyt
         lambda model, part, **how: asked.append((part, how)) or usual(model, part, **how),
     )
     monkeypatch.setattr(choosing, "n_judges", lambda n_items: 12)
-    choose([EASE(l2=l2) for l2 in (1.0, 50.0)], split.train, split.valid, metric="recall@5")
+    candidates = [EASE(l2=l2, recency=4.0) for l2 in (1.0, 50.0)]
+    choice = choose(candidates, split.train, split.valid, metric="recall@5")
     for part, how in asked:
         assert part["user_id"].nunique() == 12 and how["metrics"] == "recall" and how["ks"] == 5
         assert part.equals(split.valid[split.valid["user_id"].isin(part["user_id"])])
     assert len(asked) == 2 and asked[0][0].equals(asked[1][0])
+    found = [usual(one.fit(split.train), asked[0][0], ks=5).per_user["recall@5"].mean() for one in candidates]
+    assert choice.table["recall@5"].tolist() == pytest.approx(sorted(found, reverse=True))
+    assert choice.judged.matrix.n_users == split.train["user_id"].nunique()  # whoever judged
+
+
+def test_a_few_judges_say_of_bpr_what_they_say_of_whole_fits(
+    split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those who do not judge no history is read, but a fit without phase two keeps its own users."""
+    candidates = [BPR(8, epochs=12, recency=recency) for recency in (4.0, 9.0, 0.0)]
+    monkeypatch.setattr(choosing, "n_judges", lambda n_items: 12)
+    judges = choosing._some_users(split.valid, 12, 0)
+    whole = {one.recency: one.fit(split.train) for one in candidates}
+    by_hand = {r: evaluate(one, judges, ks=10).per_user["ndcg@10"].mean() for r, one in whole.items()}
+    choice = choose(candidates, split.train, split.valid)
+    assert choice.table.set_index("recency")["ndcg@10"].to_dict() == pytest.approx(by_hand)
+    expected = whole[choice.best.recency].user_vectors
+    np.testing.assert_allclose(choice.judged.user_vectors, expected, atol=1e-6)
 
 
 def test_nothing_to_choose_from_is_told(split: Split) -> None:

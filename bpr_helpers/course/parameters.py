@@ -63,6 +63,9 @@ class SplitParameters(Parameters):
     n_valid: int = Field(1, ge=0, description="validation interactions per user (leave_last)")
     ties: Literal["shuffle", "item", "row"] = Field("shuffle", description="order within equal timestamps")
     split_seed: int = Field(0, ge=0, lt=2**32, description="seed of that order, or of the random split")
+    engine: Literal["auto", "pandas", "dask"] = Field(
+        "auto", description="what splits; auto takes dask where memory is short"
+    )
 
 
 class BPRParameters(BPRSettings, Parameters):

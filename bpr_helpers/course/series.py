@@ -6,14 +6,17 @@ a notebook that is not in `STAGES` reads some and writes none.
 
 from __future__ import annotations
 
+import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bpr_helpers import splitting
 from bpr_helpers.bpr import BPR
 from bpr_helpers.choosing import choose
 from bpr_helpers.course.paths import resolve
@@ -22,17 +25,10 @@ from bpr_helpers.evaluation import evaluate
 from bpr_helpers.matrix import meet, same_kind
 from bpr_helpers.movielens import MOVIELENS
 from bpr_helpers.parallel import Progress, silently
-from bpr_helpers.parts import too_large
+from bpr_helpers.parts import ROWS, too_large
 from bpr_helpers.pruning import k_core
 from bpr_helpers.settings import BPRSettings
-from bpr_helpers.splitting import (
-    Split,
-    split_global_time,
-    split_leave_last,
-    split_per_user,
-    split_random,
-    within_seconds,
-)
+from bpr_helpers.splitting import Split, split_random, split_report, within_seconds
 
 START, KCORE, SPLIT = "00_start_here", "01_kcore_pruning", "02_chronological_split"
 MODEL, EVALUATION, PITFALLS = "03_bpr_model", "04_evaluation", "05_pitfalls"
@@ -54,6 +50,8 @@ READS: dict[str, tuple[str, ...]] = {
 }
 STAGES = (KCORE, SPLIT, MODEL, EVALUATION)
 RUN_ORDER = (*STAGES, *(name for name in READS if name not in STAGES))
+
+PLACE = "__place"  # a column of our own, while rows are in files: their index
 
 Stages = Mapping[str, Mapping[str, Any]]  # name of a stage -> its outputs by name
 
@@ -105,21 +103,9 @@ def in_parts(place: str | Path, engine: str) -> bool:
 
 def _pruned_in_parts(place: Path, named: Mapping[str, Any], values: Mapping[str, Any]) -> pd.DataFrame:
     """Load the k-core of a folder that may be larger than memory: what is left has to fit."""
-    from dask import config
-    from dask.distributed import Client
-
     from bpr_helpers import scale
 
-    # A scheduler that DASK_SCHEDULER_ADDRESS names is taken; else one worker for each processor, here.
-    address = config.get("scheduler-address", None)
-    try:
-        client = Client() if address else Client(threads_per_worker=1, dashboard_address=":0")
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"No dask scheduler answers at {address}, which DASK_SCHEDULER_ADDRESS names: start one, or "
-            f"unset that variable ({error})."
-        ) from error
-    with client:
+    with _workers():
         opened = scale.read_interactions(place, **named)
         folded = scale.first_of_pairs(opened).persist()
         if n_folded := len(opened) - len(folded):
@@ -133,6 +119,24 @@ def _pruned_in_parts(place: Path, named: Mapping[str, Any], values: Mapping[str,
         f"follows is about the {rows[-1]:,} that are left"
     )
     return interactions
+
+
+@contextmanager
+def _workers() -> Iterator[None]:
+    """Let Dask work on the scheduler that DASK_SCHEDULER_ADDRESS names, or on this machine's processors."""
+    from dask import config
+    from dask.distributed import Client
+
+    address = config.get("scheduler-address", None)
+    try:
+        client = Client() if address else Client(threads_per_worker=1, dashboard_address=":0")
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"No dask scheduler answers at {address}, which DASK_SCHEDULER_ADDRESS names: start one, or "
+            f"unset that variable ({error})."
+        ) from error
+    with client:
+        yield
 
 
 def in_words(interactions: pd.DataFrame, items: pd.DataFrame) -> str:
@@ -204,7 +208,54 @@ def split_interactions(interactions: pd.DataFrame, values: Mapping[str, Any]) ->
     ValueError
         The protocol that was asked for needs times and there are none, or nobody is left to be tested.
     """
-    split = _split_by(_protocol(interactions, values), interactions, values)
+    return _tested(_split_by(_protocol(interactions, values), interactions, values), values)
+
+
+def split_with_report(pruned: Any, values: Mapping[str, Any]) -> tuple[Split, pd.DataFrame]:
+    """Split what the first notebook wrote as `split_interactions` does, and report on it.
+
+    It is done on Dask, part by part, where `in_parts` says so of the file; a random split never is. The rows
+    are the same. They are in memory before and after, but not what pandas needs to work on them.
+
+    Parameters
+    ----------
+    pruned : Stage of the first notebook
+    values : the second notebook's parameters
+
+    Returns
+    -------
+    Split, DataFrame as of `split_report`
+    """
+    interactions = pruned["interactions"]
+    protocol = _protocol(interactions, values)
+    if protocol != "random" and in_parts(pruned.path("interactions"), values["engine"]):
+        split, report = _split_in_parts(protocol, interactions, values, pruned.folder.parent)
+        return _tested(split, values), report
+    split = _tested(_split_by(protocol, interactions, values), values)
+    return split, split_report(split)
+
+
+def _split_in_parts(
+    protocol: str, interactions: pd.DataFrame, values: Mapping[str, Any], home: Path
+) -> tuple[Split, pd.DataFrame]:
+    """Split by way of files, since rows that stand in files are sent to nobody; all workers see `home`."""
+    from bpr_helpers import scale
+
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=home) as folder, _workers():
+        whole = Path(folder, "whole")
+        whole.mkdir()
+        for number, start in enumerate(range(0, len(interactions), ROWS)):
+            interactions[start : start + ROWS].to_parquet(whole / f"part-{number:05}.parquet")
+        split = _split_by(protocol, scale.open_written(whole), values, scale)
+        parts = {name: getattr(split, name).rename_axis(index=PLACE).reset_index() for name in scale.PARTS}
+        written = scale.write(folder, **parts)
+        report = scale.split_report(Split(**written))
+        frames = {name: pd.read_parquet(Path(folder, name)) for name in written}
+    ordered = {n: f.set_index(PLACE).sort_index().rename_axis(index=None) for n, f in frames.items()}
+    return Split(**ordered, counts=split.counts), report
+
+
+def _tested(split: Split, values: Mapping[str, Any]) -> Split:
     if not split.test["user_id"].isin(split.train["user_id"]).any():
         raise ValueError(f"This split leaves nobody to be tested: {_remedy(values)}.")
     return split
@@ -226,21 +277,22 @@ def _protocol(interactions: pd.DataFrame, values: Mapping[str, Any]) -> str:
     return "random"
 
 
-def _split_by(name: str, interactions: pd.DataFrame, values: Mapping[str, Any]) -> Split:
+def _split_by(name: str, interactions: Any, values: Mapping[str, Any], where: Any = splitting) -> Split:
+    """Split by a protocol, with the functions of `splitting` or those of `scale`."""
     fractions = {part: values[part] for part in ("test_fraction", "valid_fraction")}
     ties = {"ties": values["ties"], "seed": values["split_seed"]}
     if name == "random":
         return split_random(interactions, **fractions, seed=values["split_seed"])
     if name == "global_time":
-        return split_global_time(interactions, **fractions)
+        return where.split_global_time(interactions, **fractions)
     if "timestamp" not in interactions:  # here only where the rows' order was asked for
-        split = _split_by(name, interactions.assign(timestamp=0), values)
+        split = _split_by(name, interactions.assign(timestamp=0), values, where)
         train, valid, test = (p.drop(columns="timestamp") for p in (split.train, split.valid, split.test))
         return Split(train, valid, test, split.counts)
     if name == "leave_last":
         counts = {part: values[part] for part in ("n_test", "n_valid")}
-        return split_leave_last(interactions, **counts, **ties)
-    return split_per_user(interactions, **fractions, **ties)
+        return where.split_leave_last(interactions, **counts, **ties)
+    return where.split_per_user(interactions, **fractions, **ties)
 
 
 def _remedy(values: Mapping[str, Any]) -> str:
@@ -428,7 +480,7 @@ def _core(stages: Stages, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _split(stages: Stages, values: Mapping[str, Any]) -> dict[str, Any]:
-    split = split_interactions(stages[KCORE]["interactions"], values)
+    split, _ = split_with_report(stages[KCORE], values)
     return {"train": split.train, "valid": split.valid, "test": split.test}
 
 

@@ -57,22 +57,27 @@ def test_data_with_two_times_are_split_by_time(tmp_path):
     )
 
 
-def test_a_folder_is_pruned_on_dask_to_the_same_rows_as_in_pandas(tmp_path):
+def test_a_folder_is_pruned_and_split_on_dask_to_the_same_rows_as_in_pandas(tmp_path):
     plays = synthetic_interactions(60, 40, 600)
     plays = pd.concat([plays, plays.iloc[:20]]).sample(frac=1, random_state=0)  # repeated pairs
     (tmp_path / "plays").mkdir()
     for number in range(3):
         plays.iloc[number::3].to_parquet(tmp_path / "plays" / f"{number}.parquet", index=False)
-    cores, told = {}, {}
+    cores, told, parts = {}, {}, {}
     for engine in ("pandas", "dask"):
         data = {"source": "plays", "user_k": "6", "item_k": "6", "engine": engine}
-        _, executed = run_series(tmp_path, data, "--only", "01")
-        cores[engine] = RunFolder(tmp_path / "runs/default").read("01_kcore_pruning")["interactions"]
+        _, executed = run_series(tmp_path, data, *STAGES[:4])
+        run = RunFolder(tmp_path / "runs/default")
+        cores[engine] = run.read("01_kcore_pruning")["interactions"]
         told[engine] = executed["01_kcore_pruning"]
+        parts[engine] = dict(run.read("02_chronological_split"))
+        assert not list(run.path.glob(".writing-*"))
     assert 0 < len(cores["dask"]) < 600
     pd.testing.assert_frame_equal(cores["dask"], cores["pandas"].reset_index(drop=True))
     assert "Dask pruned them first" in told["dask"] and "Dask pruned" not in told["pandas"]
     assert all("20 repeated (user, item) rows" in text for text in told.values())
+    for name, part in parts["pandas"].items():
+        pd.testing.assert_frame_equal(parts["dask"][name], part.loc[parts["dask"][name].index])
 
 
 def test_few_data_of_another_domain_go_through_the_notebooks(tmp_path):

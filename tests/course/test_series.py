@@ -1,10 +1,14 @@
 """The series: its order, and how each stage is built."""
 
+from contextlib import nullcontext
+
+import dask
 import numpy as np
 import pandas as pd
 import pytest
 
 from bpr_helpers import splitting
+from bpr_helpers.course import series
 from bpr_helpers.course.parameters import NOTEBOOKS, defaults
 from bpr_helpers.course.series import (
     READS,
@@ -18,6 +22,7 @@ from bpr_helpers.course.series import (
     in_words,
     load_source,
     split_interactions,
+    split_with_report,
 )
 
 FIRST, SECOND, THIRD, *_ = STAGES
@@ -233,3 +238,36 @@ def test_titles_meet_the_items_whatever_their_ids_are_written_in(tmp_path, small
     titles.tail(1).to_csv(tmp_path / "none.csv", index=False)
     with pytest.raises(ValueError, match=r"No title's item is known: 0 of 1 match; they are text"):
         load_source(small[FIRST] | {"items_source": str(tmp_path / "none.csv")})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"ties": "item", "valid_fraction": 0.0},
+        {"split": "leave_last", "ties": "row"},
+        {"split": "global_time", "test_fraction": 0.2},
+    ],
+)
+def test_a_split_in_parts_is_the_split_in_pandas_with_its_report(changes, small, run, monkeypatch):
+    """With ids of digits that are text, in parts of fewer rows than users have, and one thread."""
+    core, _ = load_source(small[FIRST])
+    core = core.assign(user_id=core["user_id"].astype(str)).sample(frac=1, random_state=0)
+    pruned = run.write(FIRST, {"interactions": core}, small[FIRST])
+    monkeypatch.setattr(series, "ROWS", 50)
+    monkeypatch.setattr(series, "_workers", nullcontext)
+    values = small[SECOND] | changes
+    expected, told = split_with_report(pruned, values | {"engine": "pandas"})
+    with dask.config.set({"scheduler": "synchronous", "dataframe.shuffle.method": "tasks"}):
+        found, report = split_with_report(pruned, values | {"engine": "dask"})
+    assert found.counts == expected.counts and report.equals(told)
+    for name in ("train", "valid", "test"):
+        pd.testing.assert_frame_equal(getattr(found, name), getattr(expected, name).sort_index())
+    assert not list(run.path.glob(".writing-*"))
+
+
+def test_a_random_split_is_never_made_in_parts(small, run, monkeypatch):
+    pruned = run.write(FIRST, {"interactions": untimed()}, small[FIRST])
+    monkeypatch.setattr(series, "_split_in_parts", None)
+    found, _ = split_with_report(pruned, small[SECOND] | {"engine": "dask"})
+    pd.testing.assert_frame_equal(found.test, split_interactions(untimed(), small[SECOND]).test)
