@@ -213,24 +213,24 @@ class BPR(FromHistories):
             items, or knows none of the users and its ids of them are of another type. What was learned before
             stays as it was.
         """
-        self.fit_items(interactions, valid=valid, start=start, checkpoint=checkpoint, callback=callback)
+        self._do_phase_one(interactions, valid, start, checkpoint, callback)
         if self._has_two_phases(self.matrix):
             self._read_histories()
         return self
 
-    def fit_items(
+    def fit_items(self, interactions: Interactions, *, valid: Interactions | None = None) -> Self:
+        """Do phase one of `fit` alone, from which `fold_in` and `with_recency` make users."""
+        self._do_phase_one(interactions, valid)
+        return self
+
+    def _do_phase_one(
         self,
         interactions: Interactions,
-        *,
-        valid: Interactions | None = None,
+        valid: Interactions | None,
         start: BPR | None = None,
         checkpoint: str | Path | None = None,
         callback: Callback | None = None,
-    ) -> Self:
-        """Do the first phase of `fit` alone, with the same arguments; with recency, users are still to come.
-
-        What is left serves whom `fold_in` or `with_recency` makes of it.
-        """
+    ) -> None:
         if self.settings["patience"] and valid is None:
             raise ValueError("patience needs a validation part: pass valid=... to fit, or set patience=0.")
         matrix = as_matrix(interactions)
@@ -243,7 +243,6 @@ class BPR(FromHistories):
         self._hold(state.averaged if two_phases else state.best)
         self.history = pd.DataFrame(state.history)
         self.best_epoch = len(state.history) if two_phases else state.best_epoch
-        return self
 
     def _has_two_phases(self, matrix: InteractionMatrix) -> bool:
         return self.recency > 0 and tells_late_from_early(matrix)

@@ -88,8 +88,8 @@ def choose(
 
     def try_out(group: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any], Any]:
         """Fit once; give the candidates' rows of the table, the best of them and the fitted model."""
-        unfitted, reads = make(**group[0]), group[0]["recency"] > 0 or not make.items_know_recency
-        if told is train or not reads:
+        unfitted = make(**group[0])
+        if told is train or (make.items_know_recency and not group[0]["recency"]):  # keeps users of its own
             asked = fitted = unfitted.fit(matrix, valid=valid)
         else:  # of the judges alone the histories are read
             fitted = unfitted.fit_items(matrix, valid=valid)
@@ -105,7 +105,8 @@ def choose(
     tried = in_parallel(try_out, _by_name(groups), "fitting", progress, most).values()
     rows = [row for of_fit, _, _ in tried for row in of_fit]
     _, best, judged = max(tried, key=lambda found: found[1][metric])
-    if judged.recency != best["recency"] or (best["recency"] and told is not train):
+    unread = told is not train and make.items_know_recency and best["recency"] > 0
+    if unread or judged.recency != best["recency"]:
         judged = judged.with_recency(best["recency"])
     table = pd.DataFrame(rows).sort_values(metric, ascending=False, kind="stable", ignore_index=True)
     differs = [name for name in table if name == metric or len(set(map(repr, table[name]))) > 1]

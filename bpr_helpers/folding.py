@@ -177,7 +177,7 @@ class _Block:
         shares = np.exp(scores - highest)  # (b, k)
         total = shares.sum(1, keepdims=True)  # (b, 1)
         shares /= total
-        n_compared = (~self.seen).sum(1, keepdims=True)  # (b, 1)
+        n_compared = self.seen.shape[1] - self.seen.sum(1, keepdims=True)  # (b, 1)
         maximum = self.shared.temperature * (highest + np.log(total) - np.log(n_compared))  # (b, 1)
         above = (self.positives @ users[:, :, None])[:, :, 0] + self.biases  # (b, p)
         leads = (above - maximum).astype(users.dtype)

@@ -159,7 +159,7 @@ class FromHistories:
         raise NotImplementedError
 
     def fit_items(self, interactions: Interactions, *, valid: Interactions | None = None) -> Self:
-        """Learn what serves users who are folded in; of those of the interactions no more than is needed."""
+        """Learn the items; the users of the interactions may still have to be read, by `with_recency`."""
         return self.fit(interactions, valid=valid)
 
     def fold_in(

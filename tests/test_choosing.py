@@ -129,8 +129,10 @@ def test_a_few_judges_say_of_bpr_what_they_say_of_whole_fits(
     by_hand = {r: evaluate(one, judges, ks=10).per_user["ndcg@10"].mean() for r, one in whole.items()}
     choice = choose(candidates, split.train, split.valid)
     assert choice.table.set_index("recency")["ndcg@10"].to_dict() == pytest.approx(by_hand)
-    expected = whole[choice.best.recency].user_vectors
-    np.testing.assert_allclose(choice.judged.user_vectors, expected, atol=1e-6)
+    only = choose(candidates[:1], split.train, split.valid)
+    for found in (choice, only):
+        expected = whole[found.best.recency].user_vectors
+        np.testing.assert_allclose(found.judged.user_vectors, expected, atol=1e-6)
 
 
 def test_nothing_to_choose_from_is_told(split: Split) -> None:

@@ -40,8 +40,8 @@ def test_a_general_minimizer_finds_the_same_vectors(temperature: float, n_negati
     for user, (own, weights) in zip(found, histories, strict=True):
         given = np.array(own), np.array(weights), negatives, vectors, biases, 0.05, temperature
         best = minimize(written_out, np.zeros(4), args=given, options={"gtol": 1e-8})
-        np.testing.assert_allclose(user, best.x, atol=2e-3)
-        assert written_out(user.astype(float), *given) == pytest.approx(best.fun, abs=1e-5)
+        np.testing.assert_allclose(user, best.x, atol=2e-5)
+        assert written_out(user.astype(float), *given) == pytest.approx(best.fun, abs=1e-7)
 
 
 @settings(max_examples=25, deadline=None)
@@ -58,8 +58,8 @@ def test_nobody_elses_history_matters(data: st.DataObject) -> None:
     for user, row in zip(together, dense, strict=True):
         [alone] = solve_users(csr_matrix(row[None]), vectors, biases, **how)
         scores = vectors @ alone + biases
-        # To 1e-5 of the largest score: single precision, added up in another order in a block of another size
-        np.testing.assert_allclose(vectors @ user + biases, scores, rtol=0, atol=1e-5 * np.abs(scores).max())
+        # What is left is rounding to single precision
+        np.testing.assert_allclose(vectors @ user + biases, scores, rtol=0, atol=1e-6 * np.abs(scores).max())
 
 
 def test_in_blocks_of_any_size_the_vectors_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ def test_in_blocks_of_any_size_the_vectors_are_the_same(monkeypatch: pytest.Monk
     whole = solve_users(history, vectors, biases, l2=0.1, temperature=0.5)
     monkeypatch.setattr(folding, "BLOCK", 100)
     np.testing.assert_allclose(
-        solve_users(history, vectors, biases, l2=0.1, temperature=0.5), whole, atol=1e-5
+        solve_users(history, vectors, biases, l2=0.1, temperature=0.5), whole, atol=1e-6
     )
 
 

@@ -51,9 +51,7 @@ READS: dict[str, tuple[str, ...]] = {
 STAGES = (KCORE, SPLIT, MODEL, EVALUATION)
 RUN_ORDER = (*STAGES, *(name for name in READS if name not in STAGES))
 
-PLACE = "__place"  # a column of our own, while rows are in files: their index
-
-Stages = Mapping[str, Mapping[str, Any]]  # name of a stage -> its outputs by name
+Stages = Mapping[str, Any]  # name of a stage -> its outputs by name
 
 
 def load_source(values: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -211,25 +209,26 @@ def split_interactions(interactions: pd.DataFrame, values: Mapping[str, Any]) ->
     return _tested(_split_by(_protocol(interactions, values), interactions, values), values)
 
 
-def split_with_report(pruned: Any, values: Mapping[str, Any]) -> tuple[Split, pd.DataFrame]:
-    """Split what the first notebook wrote as `split_interactions` does, and report on it.
+def split_with_report(
+    interactions: pd.DataFrame, values: Mapping[str, Any], stored: Path
+) -> tuple[Split, pd.DataFrame]:
+    """Split as `split_interactions` does, and report on it.
 
     It is done on Dask, part by part, where `in_parts` says so of the file; a random split never is. The rows
     are the same. They are in memory before and after, but not what pandas needs to work on them.
 
     Parameters
     ----------
-    pruned : Stage of the first notebook
-    values : the second notebook's parameters
+    interactions, values : as in `split_interactions`
+    stored : the file in which the first notebook wrote them, in the run folder
 
     Returns
     -------
     Split, DataFrame as of `split_report`
     """
-    interactions = pruned["interactions"]
     protocol = _protocol(interactions, values)
-    if protocol != "random" and in_parts(pruned.path("interactions"), values["engine"]):
-        split, report = _split_in_parts(protocol, interactions, values, pruned.folder.parent)
+    if protocol != "random" and in_parts(stored, values["engine"]):
+        split, report = _split_in_parts(protocol, interactions, values, stored.parents[1])
         return _tested(split, values), report
     split = _tested(_split_by(protocol, interactions, values), values)
     return split, split_report(split)
@@ -247,11 +246,13 @@ def _split_in_parts(
         for number, start in enumerate(range(0, len(interactions), ROWS)):
             interactions[start : start + ROWS].to_parquet(whole / f"part-{number:05}.parquet")
         split = _split_by(protocol, scale.open_written(whole), values, scale)
-        parts = {name: getattr(split, name).rename_axis(index=PLACE).reset_index() for name in scale.PARTS}
+        parts = {
+            name: getattr(split, name).rename_axis(index=scale.ROW).reset_index() for name in scale.PARTS
+        }
         written = scale.write(folder, **parts)
         report = scale.split_report(Split(**written))
         frames = {name: pd.read_parquet(Path(folder, name)) for name in written}
-    ordered = {n: f.set_index(PLACE).sort_index().rename_axis(index=None) for n, f in frames.items()}
+    ordered = {n: f.set_index(scale.ROW).sort_index().rename_axis(index=None) for n, f in frames.items()}
     return Split(**ordered, counts=split.counts), report
 
 
@@ -480,7 +481,8 @@ def _core(stages: Stages, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _split(stages: Stages, values: Mapping[str, Any]) -> dict[str, Any]:
-    split, _ = split_with_report(stages[KCORE], values)
+    pruned = stages[KCORE]
+    split, _ = split_with_report(pruned["interactions"], values, pruned.path("interactions"))
     return {"train": split.train, "valid": split.valid, "test": split.test}
 
 

@@ -250,16 +250,17 @@ def test_titles_meet_the_items_whatever_their_ids_are_written_in(tmp_path, small
     ],
 )
 def test_a_split_in_parts_is_the_split_in_pandas_with_its_report(changes, small, run, monkeypatch):
-    """With ids of digits that are text, in parts of fewer rows than users have, and one thread."""
+    """With ids of digits that are text and equal times, in many parts, and one thread."""
     core, _ = load_source(small[FIRST])
-    core = core.assign(user_id=core["user_id"].astype(str)).sample(frac=1, random_state=0)
-    pruned = run.write(FIRST, {"interactions": core}, small[FIRST])
+    years = core["timestamp"].dt.floor("1000D")
+    core = core.assign(user_id=core["user_id"].astype(str), timestamp=years).sample(frac=1, random_state=0)
+    stored = run.write(FIRST, {"interactions": core}, small[FIRST]).path("interactions")
     monkeypatch.setattr(series, "ROWS", 50)
     monkeypatch.setattr(series, "_workers", nullcontext)
     values = small[SECOND] | changes
-    expected, told = split_with_report(pruned, values | {"engine": "pandas"})
+    expected, told = split_with_report(core, values | {"engine": "pandas"}, stored)
     with dask.config.set({"scheduler": "synchronous", "dataframe.shuffle.method": "tasks"}):
-        found, report = split_with_report(pruned, values | {"engine": "dask"})
+        found, report = split_with_report(core, values | {"engine": "dask"}, stored)
     assert found.counts == expected.counts and report.equals(told)
     for name in ("train", "valid", "test"):
         pd.testing.assert_frame_equal(getattr(found, name), getattr(expected, name).sort_index())
@@ -267,7 +268,7 @@ def test_a_split_in_parts_is_the_split_in_pandas_with_its_report(changes, small,
 
 
 def test_a_random_split_is_never_made_in_parts(small, run, monkeypatch):
-    pruned = run.write(FIRST, {"interactions": untimed()}, small[FIRST])
+    stored = run.write(FIRST, {"interactions": untimed()}, small[FIRST]).path("interactions")
     monkeypatch.setattr(series, "_split_in_parts", None)
-    found, _ = split_with_report(pruned, small[SECOND] | {"engine": "dask"})
+    found, _ = split_with_report(untimed(), small[SECOND] | {"engine": "dask"}, stored)
     pd.testing.assert_frame_equal(found.test, split_interactions(untimed(), small[SECOND]).test)
