@@ -162,7 +162,11 @@ class TestWithItems:
         before, everybody = fitted.score(np.arange(60)), np.arange(60)
         wider = with_items(fitted, items)
         old = wider.matrix.item_codes(fitted.matrix.item_ids)
-        assert wider.score(everybody)[:, old].tobytes() == before.tobytes()
+        assert wider.user_vectors.tobytes() == fitted.user_vectors.tobytes()
+        assert wider.item_vectors[old].tobytes() == fitted.item_vectors.tobytes()
+        assert wider.item_biases[old].tobytes() == fitted.item_biases.tobytes()
+        # On some processors a product rounds by the width of its table.
+        np.testing.assert_allclose(wider.score(everybody)[:, old], before, rtol=0, atol=1e-6)
         assert fitted.matrix.n_items == 36 and fitted.item_vectors.shape == (36, 8)
         assert wider.matrix.csr[:, old].toarray().tolist() == fitted.matrix.csr.toarray().tolist()
         assert wider.matrix.csr.has_sorted_indices
