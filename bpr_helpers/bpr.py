@@ -525,7 +525,9 @@ class Validation:
     def __call__(self, tables: Tables) -> dict[str, float]:
         """Give valid_ndcg@10 and valid_accuracy."""
         user, item, bias = tables
-        ndcg = mean_ndcg(lambda codes: user[codes] @ item.T + bias, self.seen, self.valid, 10, self.users)
+        ndcg = mean_ndcg(
+            lambda codes: user[codes] @ item.T + bias, self.seen, self.valid, 10, self.users, at_once=True
+        )
         owner = user[self.owners]
         above, below = (
             np.einsum("nd,nd->n", owner, item[codes]) + bias[codes]

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from bpr_helpers.history import FromHistories
 from bpr_helpers.matrix import Codes, InteractionMatrix, Interactions, Recommender, id_column, meet, same_kind
 from bpr_helpers.metrics import catalogue_coverage, gini, intra_list_distance, mean_popularity, novelty
 from bpr_helpers.ranking import AT_K, Ranks, full_ranks, per_user_metrics, sampled_ranks, top_k
@@ -110,15 +111,15 @@ def evaluate(
     hidden = _seen_matrix(seen, matrix)
     pairs, counts = _relevant_pairs(test, matrix, hidden)
     users, items = pairs["user"].to_numpy(), pairs["item"].to_numpy()
+    at_once = isinstance(recommender, FromHistories)
+    how: dict[str, Any] = {"seed": seed, "at_once": at_once, "progress": progress}
     if kind == "all":
         first = None if "auc" in names else max(ks)
-        ranks = full_ranks(recommender.score, hidden, users, items, first=first, seed=seed, progress=progress)
+        ranks = full_ranks(recommender.score, hidden, users, items, first=first, **how)
         per_user = per_user_metrics(users, ranks, ks, names)
     else:
         weights = None if kind == "uniform" else np.asarray(hidden.csr.sum(0)).ravel()
-        ranks = sampled_ranks(
-            recommender.score, hidden, users, items, n_candidates, weights, seed=seed, progress=progress
-        )
+        ranks = sampled_ranks(recommender.score, hidden, users, items, n_candidates, weights, **how)
         per_item = per_user_metrics(
             np.arange(len(users)), ranks, ks, names
         )  # every test item has its own list
@@ -339,7 +340,9 @@ def _relevant_pairs(
     columns = {name: same_kind(id_column(test, name), ids) for name, ids in known_ids.items()}
     pairs = pd.DataFrame(columns).drop_duplicates(ignore_index=True)
     pairs = pairs.assign(user=matrix.user_codes(pairs["user_id"]), item=matrix.item_codes(pairs["item_id"]))
-    known = pairs[pairs["user"] >= 0].sort_values(["user", "item"], kind="stable", ignore_index=True)
+    known = pairs[pairs["user"] >= 0]
+    place = known["user"].to_numpy() * (matrix.n_items + 1) + known["item"].to_numpy()  # of -1, the first
+    known = known.iloc[np.argsort(place, kind="stable")].reset_index(drop=True)
     if known.empty:
         meet(pairs["user_id"], matrix.user_ids, "test user")
     if known["item"].max() < 0 and pairs["item_id"].dtype != pd.Index(matrix.item_ids).dtype:

@@ -122,7 +122,8 @@ class FromHistories:
     """A fitted model can serve other users: its items stay, its users are those of a frame.
 
     A user without history, whom only `fold_in(..., strangers="popular")` admits, is scored by the items'
-    numbers of users in training.
+    numbers of users in training. `evaluate` lets several threads ask for scores at once: `_score` changes
+    nothing.
 
     Attributes
     ----------

@@ -21,6 +21,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from itertools import islice
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,8 +37,9 @@ from bpr_helpers.parallel import one_blas_thread
 Score = Callable[[Codes], NDArray[np.float32]]
 
 # Rows of fewer items than LONG are sorted. Longer ones are gone through for each value that is looked for,
-# where there are at most FEW in a row or only the first places matter: that is faster.
-LONG, FEW = 4096, 4
+# where there are at most FEW in a row, or for what can be in the first places where only these matter.
+LONG, FEW = 4096, 8
+PIECE = 2**19  # scores that are gone through again and again, while a processor's cache holds them
 
 NOT_FINITE = "The recommender's scores are not all finite: look for a diverged training."
 
@@ -71,26 +75,28 @@ def full_ranks(
     *,
     first: int | None = None,
     seed: int = 0,
+    at_once: bool = False,
     progress: bool = False,
 ) -> Ranks:
     """Rank relevant items among all items that their users have not seen.
 
     Parameters
     ----------
-    score : callable, user codes (b,) -> scores (b, n_items), float32; never called from two threads at once
+    score : callable, user codes (b,) -> scores (b, n_items), float32; called by one thread at a time
     seen : InteractionMatrix, the items that no list contains
     users : int array (n,), codes of the users, ascending
     items : int array (n,), codes of their relevant items; -1 for an item unknown to the model
     first : int, how many places of each list matter: an item further down has rank inf, and higher and equal
         are nan, which spares sorting long lists; None ranks every item
     seed : int, of the permutation that orders equal scores
+    at_once : bool, let several threads call score at once, which has to bear it
     progress : bool, show a progress bar over users
 
     Returns
     -------
-    Ranks, n entries in the order given. However many users there are, scores are held of two blocks more than
-    there are processors, 16 MB each, and while a block is ranked a copy of it and a byte per score: 104 MB
-    with two processors. (A block has 2^22 scores, `matrix.BLOCK`, or one user.)
+    Ranks, n entries in the order given. However many users there are, scores are held of as many blocks as
+    there are processors, 16 MB each, and while a block is ranked a copy of it: 64 MB with two processors. (A
+    block has 2^22 scores, `matrix.BLOCK`, or one user.)
 
     Raises
     ------
@@ -105,7 +111,7 @@ def full_ranks(
         ranks = _rank_block(scores, seen, block, priority)
         return ranks if first is None else _up_to(ranks, first)
 
-    return _rank_in_blocks(rank, score, users, items, max(1, BLOCK // seen.n_items), progress)
+    return _rank_in_blocks(rank, score, users, items, seen.n_items, at_once, progress)
 
 
 def mean_ndcg(
@@ -116,6 +122,7 @@ def mean_ndcg(
     users: Codes | None = None,
     *,
     seed: int = 0,
+    at_once: bool = False,
 ) -> float:
     """Mean NDCG at k over the users who have a validation item; what training calls after every epoch.
 
@@ -125,7 +132,7 @@ def mean_ndcg(
     seen, valid : InteractionMatrix of the same codes: items left out of the lists, and the relevant items
     k : int, the cut-off
     users : int array, restrict to these user codes; None takes all
-    seed : int, of the permutation that orders equal scores
+    seed, at_once : as in `full_ranks`
 
     Returns
     -------
@@ -134,7 +141,7 @@ def mean_ndcg(
     wanted = np.arange(valid.n_users) if users is None else np.unique(users)
     relevant = valid.csr[wanted]
     owners, items = np.repeat(wanted, np.diff(relevant.indptr)), relevant.indices.astype(np.int64)
-    ranks = full_ranks(score, seen, owners, items, first=k, seed=seed)
+    ranks = full_ranks(score, seen, owners, items, first=k, seed=seed, at_once=at_once)
     return float(per_user_metrics(owners, ranks, ks=(k,), names=("ndcg",))[f"ndcg@{k}"].mean())
 
 
@@ -147,13 +154,14 @@ def sampled_ranks(
     weights: Floats | None = None,
     *,
     seed: int = 0,
+    at_once: bool = False,
     progress: bool = False,
 ) -> Ranks:
     """Rank each relevant item alone among n sampled candidates that its user has in neither seen nor test.
 
     Parameters
     ----------
-    score, seen, users, items, progress : as in `full_ranks`
+    score, seen, users, items, at_once, progress : as in `full_ranks`
     n : int, candidates per relevant item; fewer where fewer can be drawn
     weights : array (n_items,), at least 0, chances of each draw; None draws uniformly
     seed : int, of the candidates and of the permutation that orders equal scores
@@ -173,7 +181,7 @@ def sampled_ranks(
     def rank(block: _Block, scores: NDArray[np.float32]) -> Ranks:
         return _rank_sampled(scores, seen, block, draws, priority)
 
-    return _rank_in_blocks(rank, score, users, items, max(1, BLOCK // seen.n_items), progress)
+    return _rank_in_blocks(rank, score, users, items, seen.n_items, at_once, progress)
 
 
 def top_k(
@@ -310,21 +318,35 @@ def _rank_in_blocks(
     score: Score,
     users: Codes,
     items: Codes,
-    size: int,
+    n_items: int,
+    at_once: bool,
     progress: bool,
 ) -> Ranks:
-    """Score one block while others are ranked: NumPy's sort leaves the other cores to their work."""
+    """Score and rank as many blocks at once as there are processors: NumPy does not keep Python's lock."""
     workers = os.cpu_count() or 1
+    alone = nullcontext() if at_once else Lock()
+
+    def work(block: _Block) -> tuple[int, Ranks]:
+        with alone:
+            scores = np.asarray(score(block.users))
+        if scores.shape != (len(block.users), n_items):
+            raise ValueError(
+                f"score returned an array of shape {scores.shape} for {len(block.users)} users and {n_items} "
+                "items: return one row per user and one column per item."
+            )
+        return len(block.users), rank(block, scores)
+
     done: list[Ranks] = []
     pending: deque = deque()
     n_users = len(_run_starts(users))
     with ThreadPoolExecutor(workers) as pool, one_blas_thread(), _bar(n_users, progress) as bar:
-        for block in _blocks(users, items, size):
-            pending.append(pool.submit(rank, block, np.asarray(score(block.users))))
-            if len(pending) > workers:  # so that no more than a few blocks are in memory
-                done.append(pending.popleft().result())
-            bar.update(len(block.users))
-        done.extend(future.result() for future in pending)
+        blocks = _blocks(users, items, max(1, BLOCK // n_items))
+        pending.extend(pool.submit(work, block) for block in islice(blocks, 2 * workers))
+        while pending:
+            n_done, ranks = pending.popleft().result()
+            pending.extend(pool.submit(work, block) for block in islice(blocks, 1))
+            done.append(ranks)
+            bar.update(n_done)
     columns = zip(*done, strict=True) if done else [[np.empty(0)]] * 4
     return Ranks(*map(np.concatenate, columns))
 
@@ -343,7 +365,7 @@ def _rank_block(
     """Ranks by counting how many others score more, and as much."""
     hidden = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy; seen items are -inf
     n_candidates = seen.n_items - np.diff(seen.csr.indptr)[block.users]  # (b,)
-    ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)  # (n,)
+    ranked = (block.items >= 0) & (hidden[block.rows, block.items] > -np.inf)  # (n,)
     rows, items = block.rows[ranked], block.items[ranked]  # (n_ranked,), as all below
     values = scores[rows, items]
     higher, equal = _higher_and_equal(hidden, n_candidates, rows, values)
@@ -366,31 +388,35 @@ def _higher_and_equal(
     all entries are looked at, and those that are not hidden have to be finite.
     """
     n_items = hidden.shape[1]
-    in_row = np.bincount(rows, minlength=len(hidden))  # (b,)
-    few = (in_row <= FEW) & (n_items >= LONG)  # (b,)
-    few &= few.mean() > 0.5  # else taking the others out costs more than sorting all
+    ends = np.searchsorted(rows, np.arange(len(hidden) + 1))  # (b + 1,)
+    many = np.diff(ends) > (FEW if n_items >= LONG else -1)  # (b,)
     higher, equal = np.zeros((2, len(rows)), np.int64)
-    if few.any() and (np.isfinite(hidden[few]).sum(1) != n_candidates[few]).any():
-        raise ValueError(NOT_FINITE)
-    for j in np.flatnonzero(few[rows]):
-        higher[j] = np.count_nonzero(hidden[rows[j]] > values[j])
-        equal[j] = np.count_nonzero(hidden[rows[j]] >= values[j]) - higher[j] - 1
-    kept = np.flatnonzero(~few)  # (b',)
-    if len(kept):
-        ascending = hidden if len(kept) == len(hidden) else hidden[kept]
-        ascending.sort(axis=1)
-        _check_finite(ascending, n_candidates[kept])
-        rest = np.flatnonzero(~few[rows])
-        place = np.searchsorted(kept, rows[rest])
-        below = _count_in_rows(ascending, place, values[rest], np.less)
-        equal[rest] = _count_equal(ascending, place, values[rest], below)
-        higher[rest] = n_items - below - equal[rest] - 1
+    flags = np.empty((FEW, n_items), np.bool_)
+    for row in np.flatnonzero(~many):
+        some = slice(ends[row], ends[row + 1])
+        own, found = values[some, None], flags[: some.stop - some.start]
+        for counts, compare in ((higher, np.greater), (equal, np.equal)):
+            compare(hidden[row], own, out=found)
+            counts[some] = [np.count_nonzero(one) for one in found]
+        if np.count_nonzero(np.isfinite(hidden[row], out=flags[0])) != n_candidates[row]:
+            raise ValueError(NOT_FINITE)
+    equal -= 1
+    if many.all():
+        hidden.sort(axis=1)
+    else:
+        for row in np.flatnonzero(many):
+            hidden[row].sort()
+    _check_finite(hidden, n_candidates, many)
+    rest = np.flatnonzero(many[rows])
+    below = _count_in_rows(hidden, rows[rest], values[rest], np.less)
+    equal[rest] = _count_equal(hidden, rows[rest], values[rest], below)
+    higher[rest] = n_items - below - equal[rest] - 1
     return higher, equal
 
 
-def _check_finite(ascending: NDArray[np.float32], n_candidates: Codes) -> None:
+def _check_finite(ascending: NDArray[np.float32], n_candidates: Codes, is_sorted: NDArray[np.bool_]) -> None:
     """Look at both ends of the sorted rows: nan and inf come last, -inf comes first of the unseen."""
-    some = np.flatnonzero(n_candidates > 0)
+    some = np.flatnonzero(is_sorted & (n_candidates > 0))
     lowest = ascending[some, ascending.shape[1] - n_candidates[some]]
     if not (np.isfinite(lowest).all() and np.isfinite(ascending[some, -1]).all()):
         raise ValueError(NOT_FINITE)
@@ -400,25 +426,33 @@ def _rank_top(
     scores: NDArray[np.float32], seen: InteractionMatrix, block: _Block, priority: Codes, k: int
 ) -> Ranks:
     """Ranks within the first k places: what stands further down gets inf, and nothing is sorted."""
-    hidden = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy
-    ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)  # (n,)
+    n_items = seen.n_items
+    bound = np.empty(len(scores), np.float32)  # (b,)
+    parts = []
+    for some, hidden, flags in _hidden_in_pieces(scores, seen, block.users):
+        bound[some] = _bound_of_top(hidden, k)
+        np.greater_equal(hidden, bound[some, None], out=flags)
+        parts.append(np.flatnonzero(flags) + some.start * n_items)
+    high = np.concatenate(parts)  # (m,): place in the block, row after row
+    owner = high // n_items  # (m,)
+    tied = np.bincount(owner, minlength=len(scores)) > n_items // 8  # (b,): mostly equal scores
     values = scores[block.rows, block.items]  # (n,); of an unknown item nonsense, which is not ranked
-    bound = _bound_of_top(hidden, k)  # (b,)
-    near = np.flatnonzero(ranked & (values >= bound[block.rows]))  # the few that can count
-    rank = np.full(len(ranked), np.inf)
-    n_items = hidden.shape[1]
-    high = np.flatnonzero(hidden >= bound[:, None])  # (m,): place in the block, row after row
-    tied = np.bincount(high // n_items, minlength=len(hidden)) > n_items // 8  # (b,): mostly equal scores
+    near = np.flatnonzero((block.items >= 0) & (values >= bound[block.rows]))  # the few that can count
+    rank = np.full(len(values), np.inf)
     for j in near[tied[block.rows[near]]]:
-        row = hidden[block.rows[j]]  # (n_items,)
+        one = block.rows[[j]]
+        row = _hide_seen(scores[one], seen, block.users[one])[0]  # (n_items,)
         equal = np.flatnonzero(row == values[j])
-        ahead = np.count_nonzero(priority[equal] < priority[block.items[j]])
-        rank[j] = 1 + np.count_nonzero(row > values[j]) + ahead
-    high, near = high[~tied[high // n_items]], near[~tied[block.rows[near]]]
-    own = np.searchsorted(high, block.rows[near] * n_items + block.items[near])
-    rank[near] = _places(hidden, high, priority)[own]
+        if block.items[j] in equal:  # not seen
+            ahead = np.count_nonzero(priority[equal] < priority[block.items[j]])
+            rank[j] = 1 + np.count_nonzero(row > values[j]) + ahead
+    high, near = high[~tied[owner]], near[~tied[block.rows[near]]]
+    place = block.rows[near] * n_items + block.items[near]
+    own = np.searchsorted(high, place)
+    unseen = np.append(high, -1)[own] == place
+    rank[near[unseen]] = _places(scores, high, priority)[own[unseen]]
     rank[rank > k] = np.inf
-    unknown = np.full(len(ranked), np.nan)
+    unknown = np.full(len(rank), np.nan)
     n_candidates = seen.n_items - np.diff(seen.csr.indptr)[block.users]  # (b,)
     return Ranks(rank, unknown, unknown, n_candidates[block.rows].astype(np.float64))
 
@@ -433,10 +467,10 @@ def _places(values: NDArray[np.float32], some: Codes, priority: Codes) -> Codes:
 
 
 def _bound_of_top(hidden: NDArray[np.float32], k: int) -> NDArray[np.float32]:
-    """A value per row that at least k entries reach: the k-th largest of the maxima of many small groups."""
-    n = hidden.shape[1]
+    """A value per row that at least k entries reach, or all: the k-th largest of maxima of small groups."""
+    n, lowest = hidden.shape[1], np.finfo(np.float32).min  # above what is hidden
     if n < k:
-        return np.full(len(hidden), -np.inf, np.float32)
+        return np.full(len(hidden), lowest)
     size = max(1, n // (32 * k))  # items in a group: some 32 k groups are few to sort and tight enough
     n_groups = n // size
     grouped = hidden[:, : size * n_groups].reshape(len(hidden), size, n_groups).max(axis=1)  # (b, n_groups)
@@ -444,7 +478,7 @@ def _bound_of_top(hidden: NDArray[np.float32], k: int) -> NDArray[np.float32]:
     maxima.partition(maxima.shape[1] - k, axis=1)
     if not (maxima[:, -k:] < np.inf).all():  # nan, too
         raise ValueError(NOT_FINITE)
-    return maxima[:, -k]
+    return np.maximum(maxima[:, -k], lowest)
 
 
 def _spread(ranked: NDArray[np.bool_], rank: Any, higher: Any, equal: Any, n_candidates: Any) -> Ranks:
@@ -460,15 +494,31 @@ def _spread(ranked: NDArray[np.bool_], rank: Any, higher: Any, equal: Any, n_can
 
 
 def _hide_seen(scores: NDArray[np.float32], seen: InteractionMatrix, users: Codes) -> NDArray[np.float32]:
-    if scores.shape != (len(users), seen.n_items):
-        raise ValueError(
-            f"score returned an array of shape {scores.shape} for {len(users)} users and {seen.n_items} "
-            "items: return one row per user and one column per item."
-        )
     hidden = np.array(scores)
-    rows = seen.csr[users]
-    hidden[np.repeat(np.arange(len(users)), np.diff(rows.indptr)), rows.indices] = -np.inf
+    hidden[_seen_by(seen, users)] = -np.inf
     return hidden
+
+
+def _hidden_in_pieces(
+    scores: NDArray[np.float32], seen: InteractionMatrix, users: Codes
+) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.bool_]]]:
+    """Give some rows at a time with seen items at -inf, and as many flags: as few as stay in a cache."""
+    size = max(1, PIECE // seen.n_items)
+    hidden, flags = np.empty((size, seen.n_items), np.float32), np.empty((size, seen.n_items), np.bool_)
+    for start in range(0, len(users), size):
+        some = slice(start, min(start + size, len(users)))
+        piece = hidden[: some.stop - start]
+        piece[:] = scores[some]
+        piece[_seen_by(seen, users[some])] = -np.inf
+        yield some, piece, flags[: len(piece)]
+
+
+def _seen_by(seen: InteractionMatrix, users: Codes) -> tuple[Codes, Codes]:
+    """Name the seen items of some users: their rows, from 0, and codes."""
+    starts, ends = seen.csr.indptr[users], seen.csr.indptr[users + 1]
+    lengths = (ends - starts).astype(np.int64)
+    place = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    return np.repeat(np.arange(len(users)), lengths), seen.csr.indices[place]
 
 
 def _count_in_rows(
@@ -556,7 +606,7 @@ def _rank_sampled(
     unseen = _hide_seen(scores, seen, block.users)  # (b, n_items)
     if (np.isfinite(unseen).sum(1) != seen.n_items - np.diff(seen.csr.indptr)[block.users]).any():
         raise ValueError(NOT_FINITE)
-    ranked = (block.items >= 0) & ~seen.contains(block.users[block.rows], block.items)
+    ranked = (block.items >= 0) & (unseen[block.rows, block.items] > -np.inf)
     rows, items = block.rows[ranked], block.items[ranked]  # (n_ranked,), as all below
     forbidden = np.isneginf(unseen)  # (b, n_items): seen, or a test item of the user
     forbidden[rows, items] = True

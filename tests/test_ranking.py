@@ -1,5 +1,8 @@
 """Ranks, lists and sampled candidates against naive loops and chances worked out by hand."""
 
+import threading
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -231,6 +234,26 @@ def test_scores_that_are_not_finite_are_refused(data, bad, candidates):
     scores[user, np.setdiff1d(np.arange(N_ITEMS), seen.csr[user].indices)[0]] = bad
     with pytest.raises(ValueError, match="not all finite"):
         evaluate(Fixed(scores, seen), test, candidates=candidates)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_scores_are_asked_for_by_one_thread_unless_more_may(data, monkeypatch, at_once):
+    monkeypatch.setattr(ranking, "BLOCK", N_ITEMS)  # one user
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    _, test, seen = data
+    scores = np.random.default_rng(0).random((N_USERS, N_ITEMS)).astype(np.float32)
+    inside, most = set(), []
+
+    def score(users):
+        inside.add(threading.get_ident())
+        most.append(len(inside))
+        time.sleep(0.01)
+        inside.discard(threading.get_ident())
+        return scores[users]
+
+    found = full_ranks(score, seen, *codes(test), at_once=at_once)
+    assert (max(most) > 1) == at_once
+    np.testing.assert_array_equal(found, full_ranks(lambda users: scores[users], seen, *codes(test)))
 
 
 def test_scores_of_a_wrong_shape_are_refused(data):
