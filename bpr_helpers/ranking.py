@@ -363,12 +363,27 @@ def _rank_block(
     scores: NDArray[np.float32], seen: InteractionMatrix, block: _Block, priority: Codes
 ) -> Ranks:
     """Ranks by counting how many others score more, and as much."""
-    hidden = _hide_seen(scores, seen, block.users)  # (b, n_items), a copy; seen items are -inf
     n_candidates = seen.n_items - np.diff(seen.csr.indptr)[block.users]  # (b,)
-    ranked = (block.items >= 0) & (hidden[block.rows, block.items] > -np.inf)  # (n,)
-    rows, items = block.rows[ranked], block.items[ranked]  # (n_ranked,), as all below
+    ranked = block.items >= 0  # (n,)
+    rows, items = block.rows[ranked], block.items[ranked]  # (n_known,), as all below
     values = scores[rows, items]
-    higher, equal = _higher_and_equal(hidden, n_candidates, rows, values)
+    if seen.n_items < LONG:
+        hidden = _hide_seen(scores, seen, block.users)
+        unseen = hidden[rows, items] > -np.inf
+        higher, equal = _by_sorting(hidden, n_candidates, rows, values)
+    else:
+        unseen = np.empty(len(rows), np.bool_)
+        higher, equal = np.empty((2, len(rows)), np.int64)
+        ends = np.searchsorted(rows, np.arange(len(scores) + 1))  # (b + 1,)
+        flags = np.empty((FEW, seen.n_items), np.bool_)
+        for some, hidden in _hidden_in_pieces(scores, seen, block.users):
+            own = slice(ends[some.start], ends[some.stop])
+            unseen[own] = hidden[rows[own] - some.start, items[own]] > -np.inf
+            for row, place in zip(hidden, range(some.start, some.stop), strict=True):
+                own = slice(ends[place], ends[place + 1])
+                higher[own], equal[own] = _in_row(row, n_candidates[place], values[own], flags)
+    ranked[ranked] = unseen
+    rows, items, higher, equal = (column[unseen] for column in (rows, items, higher, equal))
     ahead = _ties_ahead(scores, seen, block.users, rows, items, equal, priority)  # of the equal ones
     return _spread(ranked, higher + ahead + 1, higher, equal, n_candidates[block.rows])
 
@@ -379,47 +394,36 @@ def _up_to(ranks: Ranks, first: int) -> Ranks:
     return Ranks(np.where(ranks.rank <= first, ranks.rank, np.inf), unknown, unknown, ranks.n_candidates)
 
 
-def _higher_and_equal(
+def _in_row(
+    row: NDArray[np.float32], n_candidates: int, values: Any, flags: NDArray[np.bool_]
+) -> tuple[Any, Any]:
+    """How many entries are above each value, and how many others equal it; what is not hidden is finite."""
+    if len(values) <= len(flags):
+        if np.count_nonzero(np.isfinite(row, out=flags[0])) != n_candidates:
+            raise ValueError(NOT_FINITE)
+        found = flags[: len(values)]
+        higher = [np.count_nonzero(one) for one in np.greater(row, values[:, None], out=found)]
+        equal = [np.count_nonzero(one) - 1 for one in np.equal(row, values[:, None], out=found)]
+        return higher, equal
+    row.sort()
+    if n_candidates and not (-np.inf < row[len(row) - n_candidates] and row[-1] < np.inf):
+        raise ValueError(NOT_FINITE)
+    below, up_to = (np.searchsorted(row, values, side) for side in ("left", "right"))
+    return len(row) - up_to, up_to - below - 1
+
+
+def _by_sorting(
     hidden: NDArray[np.float32], n_candidates: Codes, rows: Codes, values: Any
 ) -> tuple[Codes, Codes]:
-    """How many entries of row rows[j] are above values[j], and how many others equal it.
-
-    A long row with few values is gone through for each of them; any other is sorted, in place, for all. So
-    all entries are looked at, and those that are not hidden have to be finite.
-    """
-    n_items = hidden.shape[1]
-    ends = np.searchsorted(rows, np.arange(len(hidden) + 1))  # (b + 1,)
-    many = np.diff(ends) > (FEW if n_items >= LONG else -1)  # (b,)
-    higher, equal = np.zeros((2, len(rows)), np.int64)
-    flags = np.empty((FEW, n_items), np.bool_)
-    for row in np.flatnonzero(~many):
-        some = slice(ends[row], ends[row + 1])
-        own, found = values[some, None], flags[: some.stop - some.start]
-        for counts, compare in ((higher, np.greater), (equal, np.equal)):
-            compare(hidden[row], own, out=found)
-            counts[some] = [np.count_nonzero(one) for one in found]
-        if np.count_nonzero(np.isfinite(hidden[row], out=flags[0])) != n_candidates[row]:
-            raise ValueError(NOT_FINITE)
-    equal -= 1
-    if many.all():
-        hidden.sort(axis=1)
-    else:
-        for row in np.flatnonzero(many):
-            hidden[row].sort()
-    _check_finite(hidden, n_candidates, many)
-    rest = np.flatnonzero(many[rows])
-    below = _count_in_rows(hidden, rows[rest], values[rest], np.less)
-    equal[rest] = _count_equal(hidden, rows[rest], values[rest], below)
-    higher[rest] = n_items - below - equal[rest] - 1
-    return higher, equal
-
-
-def _check_finite(ascending: NDArray[np.float32], n_candidates: Codes, is_sorted: NDArray[np.bool_]) -> None:
-    """Look at both ends of the sorted rows: nan and inf come last, -inf comes first of the unseen."""
-    some = np.flatnonzero(is_sorted & (n_candidates > 0))
-    lowest = ascending[some, ascending.shape[1] - n_candidates[some]]
-    if not (np.isfinite(lowest).all() and np.isfinite(ascending[some, -1]).all()):
+    """The same of short rows, all at once: rows[j] is where values[j] is looked for."""
+    hidden.sort(axis=1)
+    some = np.flatnonzero(n_candidates > 0)  # nan and inf come last, -inf comes first of the unseen
+    ends = hidden[some, -1], hidden[some, hidden.shape[1] - n_candidates[some]]
+    if not np.isfinite(ends).all():
         raise ValueError(NOT_FINITE)
+    below = _count_in_rows(hidden, rows, values, np.less)
+    equal = _count_equal(hidden, rows, values, below)
+    return hidden.shape[1] - below - equal - 1, equal
 
 
 def _rank_top(
@@ -429,10 +433,9 @@ def _rank_top(
     n_items = seen.n_items
     bound = np.empty(len(scores), np.float32)  # (b,)
     parts = []
-    for some, hidden, flags in _hidden_in_pieces(scores, seen, block.users):
+    for some, hidden in _hidden_in_pieces(scores, seen, block.users):
         bound[some] = _bound_of_top(hidden, k)
-        np.greater_equal(hidden, bound[some, None], out=flags)
-        parts.append(np.flatnonzero(flags) + some.start * n_items)
+        parts.append(np.flatnonzero(hidden >= bound[some, None]) + some.start * n_items)
     high = np.concatenate(parts)  # (m,): place in the block, row after row
     owner = high // n_items  # (m,)
     tied = np.bincount(owner, minlength=len(scores)) > n_items // 8  # (b,): mostly equal scores
@@ -501,16 +504,16 @@ def _hide_seen(scores: NDArray[np.float32], seen: InteractionMatrix, users: Code
 
 def _hidden_in_pieces(
     scores: NDArray[np.float32], seen: InteractionMatrix, users: Codes
-) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.bool_]]]:
-    """Give some rows at a time with seen items at -inf, and as many flags: as few as stay in a cache."""
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Give copies of some rows at a time with seen items at -inf: as few as stay in a cache."""
     size = max(1, PIECE // seen.n_items)
-    hidden, flags = np.empty((size, seen.n_items), np.float32), np.empty((size, seen.n_items), np.bool_)
+    hidden = np.empty((size, seen.n_items), np.float32)
     for start in range(0, len(users), size):
         some = slice(start, min(start + size, len(users)))
         piece = hidden[: some.stop - start]
         piece[:] = scores[some]
         piece[_seen_by(seen, users[some])] = -np.inf
-        yield some, piece, flags[: len(piece)]
+        yield some, piece
 
 
 def _seen_by(seen: InteractionMatrix, users: Codes) -> tuple[Codes, Codes]:
