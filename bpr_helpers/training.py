@@ -25,11 +25,13 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import astuple, dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple, Protocol
+from weakref import WeakSet
 
 from bpr_helpers.model import L2, Tables, bpr_loss, l2_penalty, negative_scores  # first: quiet TensorFlow
 
@@ -210,6 +212,10 @@ def _parted(of_items: tf.Tensor, positives: tf.Tensor, negatives: tf.Tensor) -> 
     """What belongs to the positives (b, ...), and to the negatives in their shape."""
     of_positives, of_negatives = tf.split(of_items, [positives.shape[0], -1])
     return of_positives, tf.reshape(of_negatives, negatives.shape + of_items.shape[1:])
+
+
+# Fits in threads meet at the same program: the first of them has it compiled, and nothing else is meanwhile.
+_compiling, _compiled = Lock(), WeakSet[Any]()
 
 
 @lru_cache(maxsize=16)
@@ -522,7 +528,10 @@ def _one_epoch(
     for piece in batches:
         arguments = tf.nest.map_structure(tf.convert_to_tensor, (tables, slots, *constants, *piece))
         # Called by way of its trace for these shapes: else TensorFlow warns of what is traced for many.
-        tables, slots, loss, ordered = program.get_concrete_function(*arguments)(*arguments)
+        trace = program.get_concrete_function(*arguments)
+        with nullcontext() if trace in _compiled else _compiling:
+            tables, slots, loss, ordered = trace(*arguments)
+            _compiled.add(trace)
         losses, correct = losses + float(loss), correct + float(ordered)
         total += float(piece.positive_weights.sum(dtype=np.float64))
     state.tables = Tables(*map(np.asarray, tables))

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -29,10 +30,28 @@ QUIET = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    cluster = LocalCluster(n_workers=2, threads_per_worker=1, **QUIET)
-    with cluster, Client(cluster) as client:
-        yield client
+def clients() -> Iterator[list[Client]]:
+    """The one in use; its cluster ends with it."""
+    clients: list[Client] = []
+    yield clients
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def client(clients: list[Client]) -> Client:
+    """Two workers: those of the last test, if the one that was killed there has come back.
+
+    On a busy machine its nanny may give up, and whoever waited for it would wait forever.
+    """
+    for used in list(clients):
+        with suppress(TimeoutError):
+            used.wait_for_workers(2, timeout=10)
+            return used
+        used.close()
+        clients.remove(used)
+    clients.append(Client(n_workers=2, threads_per_worker=1, **QUIET))
+    return clients[0]
 
 
 @pytest.fixture
@@ -89,7 +108,6 @@ def test_a_worker_killed_in_the_middle_costs_time_alone(name, client, folder, mo
 
 def killing(client: Client, after: float) -> threading.Thread:
     """Kill a worker's process after some seconds; its nanny starts another one."""
-    client.wait_for_workers(2)
     pid = next(iter(client.run(os.getpid).values()))
 
     def kill() -> None:

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import keras
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bpr_helpers import training
 from bpr_helpers.bpr import BPR
 from bpr_helpers.matrix import InteractionMatrix
+from bpr_helpers.parallel import in_parallel
 from bpr_helpers.sampling import make_sampler
 from bpr_helpers.synthetic import synthetic_interactions
 from bpr_helpers.training import KerasOptimizer, RowAdagrad, epoch_batches
@@ -121,6 +124,7 @@ FIT = """
 import os, signal, sys
 import numpy as np
 import bpr_helpers.bpr
+from bpr_helpers import training
 from bpr_helpers.bpr import BPR
 from bpr_helpers.synthetic import synthetic_interactions
 from bpr_helpers.training import Progress
@@ -234,3 +238,25 @@ def test_the_callback_sees_every_epoch_and_what_would_be_kept(interactions: pd.D
     last = seen[-1][1]
     assert np.array_equal(last.users, bpr.user_vectors) and np.array_equal(last.biases, bpr.item_biases)
     assert seen[0][2]["loss"] == bpr.history["loss"][0]
+
+
+def test_fits_in_threads_compile_one_by_one_and_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered: list[float] = []
+
+    class Watched:
+        def __enter__(self) -> None:
+            lock.acquire()
+            entered.append(temperature)
+
+        def __exit__(self, *_: object) -> None:
+            lock.release()
+
+    lock = threading.Lock()
+    monkeypatch.setattr(training, "_compiling", Watched())
+    frame = synthetic_interactions(30, 20, 200)
+    for temperature in (0.61, 0.62, 0.61):
+        before = len(entered)
+        fit = BPR(4, epochs=2, temperature=temperature).fit
+        in_parallel(lambda _, fit=fit: fit(frame), range(3))
+    assert set(entered) == {0.61, 0.62}
+    assert len(entered) == before  # the last ones had nothing to compile
