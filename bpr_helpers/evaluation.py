@@ -180,11 +180,10 @@ def overview(evaluations: Mapping[str, Evaluation], *, k: int = 10, seed: int = 
     -------
     DataFrame, a row per model: the means of all metrics at k and of auc, "ndcg@10 low", "ndcg@10 high"
     """
-    summaries = {name: one.summary(seed=seed) for name, one in evaluations.items()}
-    means = pd.DataFrame({name: table["mean"] for name, table in summaries.items()}).T
-    ends = {name: table.loc[f"ndcg@{k}", ["low", "high"]] for name, table in summaries.items()}
-    means = means[[name for name in means if str(name).endswith(f"@{k}") or name == "auc"]]
-    return means.join(pd.DataFrame(ends).T.add_prefix(f"ndcg@{k} ")).rename_axis("model")
+    table = pd.DataFrame({name: one.per_user.mean() for name, one in evaluations.items()}).T
+    table = table[[name for name in table if str(name).endswith(f"@{k}") or name == "auc"]]
+    ends = means(evaluations, f"ndcg@{k}", seed=seed)[["low", "high"]]
+    return table.join(ends.add_prefix(f"ndcg@{k} ")).rename_axis("model")
 
 
 def by_user(evaluation: Evaluation, groups: pd.Series, *, seed: int = 0) -> pd.DataFrame:

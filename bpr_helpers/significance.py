@@ -26,11 +26,13 @@ class HasPerUser(Protocol):
 
 PerUser = pd.DataFrame | HasPerUser
 
-MANY_USERS = 20_000  # of more than these, `compare` draws how often each difference comes, where few differ
+MANY_USERS = 20_000  # of more than these it is drawn how often each value comes, where few differ
 
 
 def mean_interval(per_user: pd.DataFrame, *, n_resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Mean of every column with its 95 % percentile bootstrap interval over the rows; nan is in no mean.
+
+    Of very many users, equal values of a column are drawn together, which has the same chances.
 
     Parameters
     ----------
@@ -58,9 +60,19 @@ def mean_interval(per_user: pd.DataFrame, *, n_resamples: int = 2000, seed: int 
     for columns in (np.flatnonzero(pattern == one) for one in np.unique(pattern)):  # with the same users
         rows = values[:, columns]
         rows = rows[~np.isnan(rows[:, 0])]
-        if len(rows) > 1:  # one user says nothing about other users
-            table.iloc[columns, 1:] = _bootstrap_means(rows, n_resamples, seed)
+        if len(rows) < 2:  # one user says nothing about other users
+            continue
+        alike = np.array([_few_of_many(column) for column in rows.T])
+        for place in np.flatnonzero(alike):
+            ends = _ends_of_many(rows[:, place], n_resamples, np.random.default_rng(seed))
+            table.iloc[columns[place], 1:] = ends
+        if not alike.all():
+            table.iloc[columns[~alike], 1:] = _bootstrap_means(rows[:, ~alike], n_resamples, seed)
     return table
+
+
+def _few_of_many(values: Floats) -> bool:
+    return len(values) > MANY_USERS and 16 * len(np.unique(values)) < len(values)
 
 
 def _bootstrap_means(values: Floats, n_resamples: int, seed: int) -> Floats:
@@ -153,7 +165,7 @@ def compare(
     difference = (pairs["a"] - pairs["b"]).to_numpy()
     n, rng = len(difference), np.random.default_rng(seed)
     mean = difference.mean()
-    if n > MANY_USERS and 16 * len(np.unique(difference)) < n:
+    if _few_of_many(difference):
         low, high = _ends_of_many(difference, n_resamples, rng)
         sizes, observed, flips = _flips_of_many(difference, rng)
     else:

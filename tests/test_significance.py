@@ -69,6 +69,19 @@ def test_of_very_many_users_equal_differences_are_drawn_together(monkeypatch, sh
     assert same.p_value == 1 and same.low == same.high == 0
 
 
+def test_of_very_many_users_equal_values_are_drawn_together(monkeypatch):
+    rng = np.random.default_rng(4)
+    per_user = pd.DataFrame({"a": rng.choice([0, 0, 0.3, 1], 3000), "b": rng.random(3000)})
+    per_user["c"] = per_user["a"].where(rng.random(3000) < 0.9)  # some users are in no mean
+    one_by_one = mean_interval(per_user)
+    monkeypatch.setattr(significance, "MANY_USERS", 100)
+    together = mean_interval(per_user)
+    assert not together.loc[["a", "c"], "low":].equals(one_by_one.loc[["a", "c"], "low":])
+    pd.testing.assert_frame_equal(together.loc[["b"]], one_by_one.loc[["b"]])  # its values are all different
+    error = per_user.std() / np.sqrt(per_user.count())
+    assert ((together - one_by_one).abs().max(axis=1) < error / 10).all()
+
+
 def test_a_p_value_of_flips_that_are_counted_together_is_the_binomial_one(monkeypatch):
     monkeypatch.setattr(significance, "MANY_USERS", 100)
     a = table_of([1.0] * 120 + [0.0] * 80 + [0.5] * 300)  # 120 are for it, 80 against it, 300 neither
