@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from bpr_helpers.history import FromHistories
 from bpr_helpers.matrix import Codes, InteractionMatrix, Interactions, Recommender, id_column, meet, same_kind
 from bpr_helpers.metrics import catalogue_coverage, gini, intra_list_distance, mean_popularity, novelty
 from bpr_helpers.ranking import AT_K, Ranks, full_ranks, per_user_metrics, sampled_ranks, top_k
@@ -68,7 +67,8 @@ def evaluate(
 
     Parameters
     ----------
-    recommender : a fitted Recommender
+    recommender : a fitted Recommender; one thread at a time asks it for scores, or several at once if its
+        `scores_at_once` is true
     test : DataFrame, one row per test interaction, columns user_id and item_id
     seen : the interactions that no list contains; None takes those that the model was fitted on
     ks : the cut-offs, or one
@@ -111,7 +111,7 @@ def evaluate(
     hidden = _seen_matrix(seen, matrix)
     pairs, counts = _relevant_pairs(test, matrix, hidden)
     users, items = pairs["user"].to_numpy(), pairs["item"].to_numpy()
-    at_once = isinstance(recommender, FromHistories)
+    at_once = getattr(recommender, "scores_at_once", False)
     how: dict[str, Any] = {"seed": seed, "at_once": at_once, "progress": progress}
     if kind == "all":
         first = None if "auc" in names else max(ks)

@@ -122,8 +122,7 @@ class FromHistories:
     """A fitted model can serve other users: its items stay, its users are those of a frame.
 
     A user without history, whom only `fold_in(..., strangers="popular")` admits, is scored by the items'
-    numbers of users in training. `evaluate` lets several threads ask for scores at once: `_score` changes
-    nothing.
+    numbers of users in training.
 
     Attributes
     ----------
@@ -131,9 +130,11 @@ class FromHistories:
     item_counts : float32 (n_items,), how many users each item had in training
     recency : float, how much more late interactions say about a user
     items_know_recency : bool, whether a fit without recency may learn other items than one with
+    scores_at_once : bool, whether several threads may ask for scores at once, as those of `evaluate` then do
     """
 
     items_know_recency = False
+    scores_at_once = True
     matrix: InteractionMatrix
     item_counts: NDArray[np.float32]
     recency: float
