@@ -65,6 +65,29 @@ def test_ranks_and_lists_agree_with_a_naive_sort(data, monkeypatch, block, level
         assert [i for i in lists[user] if i >= 0] == expected[:45].tolist()
 
 
+@pytest.mark.parametrize("levels", [1, 3, 10**6])
+@pytest.mark.parametrize("first", [None, 1, 10, 60])
+@pytest.mark.parametrize(("long", "few"), [(4096, 10), (0, 1), (0, 99)])
+def test_seen_and_unknown_items_have_no_place(data, monkeypatch, levels, first, long, few):
+    for name, value in {"BLOCK": 3 * N_ITEMS, "LONG": long, "FEW": few}.items():
+        monkeypatch.setattr(ranking, name, value)
+    seen = data[2]
+    scores = np.random.default_rng(levels).integers(0, levels, (N_USERS, N_ITEMS)).astype(np.float32)
+    users = np.repeat(np.arange(N_USERS), N_ITEMS + 1)
+    items = np.tile(np.arange(-1, N_ITEMS), N_USERS)  # everything is relevant
+    found = full_ranks(lambda u: scores[u], seen, users, items, first=first)
+    for user in range(N_USERS):
+        expected = np.full(N_ITEMS + 1, np.inf)
+        order = naive_list(scores, seen, user, seed=0)
+        expected[1 + np.asarray(order, int)] = np.arange(len(order)) + 1
+        expected[expected > (first or np.inf)] = np.inf
+        own = users == user
+        np.testing.assert_array_equal(found.rank[own], expected)
+        assert (found.n_candidates[own] == len(order)).all()
+        if first is None:
+            np.testing.assert_array_equal(np.isnan(found.higher[own]), np.isinf(expected))
+
+
 @pytest.mark.parametrize("candidates", ["all", ("uniform", 10), ("popularity", 10)])
 def test_constant_scores_rank_like_chance(candidates):
     rng = np.random.default_rng(0)
@@ -227,7 +250,10 @@ def test_the_candidates_of_an_item_depend_neither_on_blocks_nor_on_what_else_is_
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("candidates", ["all", ("uniform", 5)])
-def test_scores_that_are_not_finite_are_refused(data, bad, candidates):
+@pytest.mark.parametrize(("long", "few"), [(4096, 10), (0, 1), (0, 99)])
+def test_scores_that_are_not_finite_are_refused(data, monkeypatch, bad, candidates, long, few):
+    monkeypatch.setattr(ranking, "LONG", long)
+    monkeypatch.setattr(ranking, "FEW", few)
     _, test, seen = data
     scores = np.random.default_rng(0).random((N_USERS, N_ITEMS))
     user = int(test["user_id"].iloc[0])
