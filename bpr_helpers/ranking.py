@@ -438,7 +438,7 @@ def _rank_top(
         parts.append(np.flatnonzero(hidden >= bound[some, None]) + some.start * n_items)
     high = np.concatenate(parts)  # (m,): place in the block, row after row
     owner = high // n_items  # (m,)
-    tied = np.bincount(owner, minlength=len(scores)) > n_items // 8  # (b,): mostly equal scores
+    tied = np.bincount(owner, minlength=len(scores)) > n_items // 8  # (b,): equal scores, or few unseen
     values = scores[block.rows, block.items]  # (n,); of an unknown item nonsense, which is not ranked
     near = np.flatnonzero((block.items >= 0) & (values >= bound[block.rows]))  # the few that can count
     rank = np.full(len(values), np.inf)
@@ -470,10 +470,10 @@ def _places(values: NDArray[np.float32], some: Codes, priority: Codes) -> Codes:
 
 
 def _bound_of_top(hidden: NDArray[np.float32], k: int) -> NDArray[np.float32]:
-    """A value per row that at least k entries reach, or all: the k-th largest of maxima of small groups."""
-    n, lowest = hidden.shape[1], np.finfo(np.float32).min  # above what is hidden
+    """A value per row that at least k entries reach: the k-th largest of the maxima of many small groups."""
+    n = hidden.shape[1]
     if n < k:
-        return np.full(len(hidden), lowest)
+        return np.full(len(hidden), -np.inf, np.float32)
     size = max(1, n // (32 * k))  # items in a group: some 32 k groups are few to sort and tight enough
     n_groups = n // size
     grouped = hidden[:, : size * n_groups].reshape(len(hidden), size, n_groups).max(axis=1)  # (b, n_groups)
@@ -481,7 +481,7 @@ def _bound_of_top(hidden: NDArray[np.float32], k: int) -> NDArray[np.float32]:
     maxima.partition(maxima.shape[1] - k, axis=1)
     if not (maxima[:, -k:] < np.inf).all():  # nan, too
         raise ValueError(NOT_FINITE)
-    return np.maximum(maxima[:, -k], lowest)
+    return maxima[:, -k]
 
 
 def _spread(ranked: NDArray[np.bool_], rank: Any, higher: Any, equal: Any, n_candidates: Any) -> Ranks:
