@@ -33,3 +33,12 @@ def seconds(work: Callable[[], Any], repeats: int = 5) -> float:
         work()
         times.append(time.perf_counter() - started)
     return statistics.median(times)
+
+
+def met(found: float, aim: float) -> str:
+    """Say whether an aim is met, or by how much it is missed.
+
+    >>> met(0.7, 0.8), met(1.0, 0.8)
+    ('met', 'missed by 25%')
+    """
+    return "met" if found <= aim else f"missed by {found / aim - 1:.0%}"

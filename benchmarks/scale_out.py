@@ -1,6 +1,6 @@
 """k-core, split and report of 1 to 100 million rows from Parquet: Dask, 2 GB a worker, against pandas.
 
-    python benchmarks/scale_out.py          # twenty minutes and 4 GB of disk; writes results/scale_out.csv
+    python benchmarks/scale_out.py          # ten minutes and 4 GB of disk; writes results/scale_out.csv
     python benchmarks/scale_out.py 1 10     # some of the millions, unwritten
 
 The data are synthetic: parts of two million rows, 20 to a user, on 100,000 items, so that a 6-core has work

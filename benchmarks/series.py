@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from common import RESULTS
+from common import RESULTS, met
 
 from bpr_helpers import synthetic_interactions
 from bpr_helpers.course.series import STAGES
@@ -109,8 +109,7 @@ def verdict(name: str, table: pd.DataFrame) -> str:
     told += f"{minutes / base:.1f} times the reference, {memory:.1f} GB"
     for found, aim, unit in ((minutes, size.minutes, "minutes"), (memory, size.memory, "GB")):
         if aim < float("inf"):
-            missed = "met" if found <= aim else f"missed by {found / aim - 1:.0%}"
-            told += f"; aim of {aim:g} {unit} {missed}"
+            told += f"; aim of {aim:g} {unit} {met(found, aim)}"
     if minutes > size.minutes or memory > size.memory:
         told += (
             f"; most of it is {own.loc[own['seconds'].idxmax(), 'notebook']}, whose dearest cells are above"
