@@ -10,9 +10,9 @@ by user and an evaluation need all rows of a user in one place: one shuffle by u
 function on each bucket, since the hash that orders ties does not depend on what stands around it. A split by
 time needs one moment, which is found by counting.
 
-Where the interactions fit into memory, take pandas. From ten million rows on, with two workers on one machine,
-a k-core is quicker than in pandas, a split takes 1.5 to 2 times as long, and its report up to a quarter longer
-(benchmarks/scale_out.py).
+Where the interactions fit into memory, take pandas. From ten million rows on, with two workers on one
+machine, a k-core is quicker than in pandas, a split takes 1.5 to 2 times as long, and its report up to a
+quarter longer (benchmarks/scale_out.py).
 
 Needs dask (the extra `scale`). A worker that is lost costs the time of its tasks, not the result: what it
 held is computed again from the files.
