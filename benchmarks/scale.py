@@ -12,9 +12,9 @@ The target is the best validation NDCG@10 of Cornac's run. Every program runs in
 its peak memory is its own; what stands before an epoch (reading, tracing, set-up) counts for BPR, and not for
 Cornac; validation counts for neither. Writes benchmarks/results/scale.csv and scale.png.
 
-BPR was to be no slower than Cornac at any size. In the recorded table it takes .42 of Cornac's time at 2.5
-million and .20 at 25, but 1.54 times as long at .1 million and 1.17 at .5: a second of it is tracing and
-compiling, and an epoch compares every positive with 128 negatives where Cornac takes one.
+BPR was to be no slower than Cornac below half a million, tracing included. That is missed: the recorded table
+says 1.54 times Cornac's time at .1 million and 1.17 at .5, about a second of it tracing and compiling. At 2.5
+million it says .42, and at 25 million .20.
 """
 
 import multiprocessing

@@ -14,8 +14,8 @@ Peak memory is that of the process, with what it has mapped of the files. The ta
 of the most popular items; the seconds to it begin before the matrix is opened, and hold tracing and
 validation.
 
-The ratio says no more than that the disk does not slow training down: the machine is shared, and in three
-runs the reference trained 224,000, 360,000 and 571,000 positives a second.
+The ratio says no more than that the disk does not slow training down: in three runs the reference trained
+224,000 (beside another job), 360,000 and 571,000 positives a second.
 """
 
 from __future__ import annotations

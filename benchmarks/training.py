@@ -232,8 +232,8 @@ def main() -> None:
     starts = first_second(train)
     print(starts.round(2).to_string(index=False), "\n")
     own = table.set_index("program").loc["BPR, times unused"]
-    first, filled = own["ratio with tracing"], starts["tracing s"].iloc[[0, -1]]
-    later = own["ratio"] + (first - own["ratio"]) * filled.iloc[1] / filled.iloc[0]
+    first = own["ratio with tracing"]
+    later = own["ratio"] + (first - own["ratio"]) * starts["ratio"].iloc[-1]
     print(f"Of Cornac's time, with tracing: {first:.2f}, aim .75: {met(first, 0.75)}")
     print(f"With the cache filled it would be {later:.2f}, aim .5: {met(later, 0.5)}")
 

@@ -340,7 +340,7 @@ def _relevant_pairs(
     pairs = pd.DataFrame(columns).drop_duplicates(ignore_index=True)
     pairs = pairs.assign(user=matrix.user_codes(pairs["user_id"]), item=matrix.item_codes(pairs["item_id"]))
     known = pairs[pairs["user"] >= 0]
-    place = known["user"].to_numpy() * (matrix.n_items + 1) + known["item"].to_numpy()  # of -1, the first
+    place = known["user"].to_numpy() * (matrix.n_items + 1) + known["item"].to_numpy()  # -1: before its 0
     known = known.iloc[np.argsort(place, kind="stable")].reset_index(drop=True)
     if known.empty:
         meet(pairs["user_id"], matrix.user_ids, "test user")

@@ -366,22 +366,8 @@ def _rank_block(
     n_candidates = seen.n_items - np.diff(seen.csr.indptr)[block.users]  # (b,)
     ranked = block.items >= 0  # (n,)
     rows, items = block.rows[ranked], block.items[ranked]  # (n_known,), as all below
-    values = scores[rows, items]
-    if seen.n_items < LONG:
-        hidden = _hide_seen(scores, seen, block.users)
-        unseen = hidden[rows, items] > -np.inf
-        higher, equal = _by_sorting(hidden, n_candidates, rows, values)
-    else:
-        unseen = np.empty(len(rows), np.bool_)
-        higher, equal = np.empty((2, len(rows)), np.int64)
-        ends = np.searchsorted(rows, np.arange(len(scores) + 1))  # (b + 1,)
-        flags = np.empty((FEW, seen.n_items), np.bool_)
-        for some, hidden in _hidden_in_pieces(scores, seen, block.users):
-            own = slice(ends[some.start], ends[some.stop])
-            unseen[own] = hidden[rows[own] - some.start, items[own]] > -np.inf
-            for row, place in zip(hidden, range(some.start, some.stop), strict=True):
-                own = slice(ends[place], ends[place + 1])
-                higher[own], equal[own] = _in_row(row, n_candidates[place], values[own], flags)
+    count = _by_sorting if seen.n_items < LONG else _row_by_row
+    unseen, higher, equal = count(scores, seen, block.users, rows, items)
     ranked[ranked] = unseen
     rows, items, higher, equal = (column[unseen] for column in (rows, items, higher, equal))
     ahead = _ties_ahead(scores, seen, block.users, rows, items, equal, priority)  # of the equal ones
@@ -394,10 +380,47 @@ def _up_to(ranks: Ranks, first: int) -> Ranks:
     return Ranks(np.where(ranks.rank <= first, ranks.rank, np.inf), unknown, unknown, ranks.n_candidates)
 
 
+def _by_sorting(
+    scores: NDArray[np.float32], seen: InteractionMatrix, users: Codes, rows: Codes, items: Codes
+) -> tuple[Any, Any, Any]:
+    """Whether items[j] is unseen by the user of rows[j], how many score more, and how many others as much.
+
+    All entries are looked at, and those that are not hidden have to be finite.
+    """
+    hidden, n_candidates = _hide_seen(scores, seen, users), seen.n_items - np.diff(seen.csr.indptr)[users]
+    unseen, values = hidden[rows, items] > -np.inf, scores[rows, items]
+    hidden.sort(axis=1)
+    some = np.flatnonzero(n_candidates > 0)  # nan and inf come last, -inf comes first of the unseen
+    ends = hidden[some, -1], hidden[some, seen.n_items - n_candidates[some]]
+    if not np.isfinite(ends).all():
+        raise ValueError(NOT_FINITE)
+    below = _count_in_rows(hidden, rows, values, np.less)
+    equal = _count_equal(hidden, rows, values, below)
+    return unseen, seen.n_items - below - equal - 1, equal
+
+
+def _row_by_row(
+    scores: NDArray[np.float32], seen: InteractionMatrix, users: Codes, rows: Codes, items: Codes
+) -> tuple[Any, Any, Any]:
+    """The same of long rows: what a row takes would not pay for short ones."""
+    n_candidates, values = seen.n_items - np.diff(seen.csr.indptr)[users], scores[rows, items]
+    unseen = np.empty(len(rows), np.bool_)
+    higher, equal = np.empty((2, len(rows)), np.int64)
+    ends = np.searchsorted(rows, np.arange(len(scores) + 1))  # (b + 1,)
+    flags = np.empty((FEW, seen.n_items), np.bool_)
+    for some, hidden in _hidden_in_pieces(scores, seen, users):
+        own = slice(ends[some.start], ends[some.stop])
+        unseen[own] = hidden[rows[own] - some.start, items[own]] > -np.inf
+        for row, place in zip(hidden, range(some.start, some.stop), strict=True):
+            own = slice(ends[place], ends[place + 1])
+            higher[own], equal[own] = _in_row(row, n_candidates[place], values[own], flags)
+    return unseen, higher, equal
+
+
 def _in_row(
     row: NDArray[np.float32], n_candidates: int, values: Any, flags: NDArray[np.bool_]
 ) -> tuple[Any, Any]:
-    """How many entries are above each value, and how many others equal it; what is not hidden is finite."""
+    """How many entries of a row are above each value, and how many others equal it."""
     if len(values) <= len(flags):
         if np.count_nonzero(np.isfinite(row, out=flags[0])) != n_candidates:
             raise ValueError(NOT_FINITE)
@@ -410,20 +433,6 @@ def _in_row(
         raise ValueError(NOT_FINITE)
     below, up_to = (np.searchsorted(row, values, side) for side in ("left", "right"))
     return len(row) - up_to, up_to - below - 1
-
-
-def _by_sorting(
-    hidden: NDArray[np.float32], n_candidates: Codes, rows: Codes, values: Any
-) -> tuple[Codes, Codes]:
-    """The same of short rows, all at once: rows[j] is where values[j] is looked for."""
-    hidden.sort(axis=1)
-    some = np.flatnonzero(n_candidates > 0)  # nan and inf come last, -inf comes first of the unseen
-    ends = hidden[some, -1], hidden[some, hidden.shape[1] - n_candidates[some]]
-    if not np.isfinite(ends).all():
-        raise ValueError(NOT_FINITE)
-    below = _count_in_rows(hidden, rows, values, np.less)
-    equal = _count_equal(hidden, rows, values, below)
-    return hidden.shape[1] - below - equal - 1, equal
 
 
 def _rank_top(

@@ -262,8 +262,8 @@ def test_scores_that_are_not_finite_are_refused(data, monkeypatch, bad, candidat
         evaluate(Fixed(scores, seen), test, candidates=candidates)
 
 
-@pytest.mark.parametrize("at_once", [False, True])
-def test_scores_are_asked_for_by_one_thread_unless_more_may(data, monkeypatch, at_once):
+@pytest.mark.parametrize("said", [{}, {"scores_at_once": False}, {"scores_at_once": True}])
+def test_scores_are_asked_for_by_one_thread_unless_more_may(data, monkeypatch, said):
     monkeypatch.setattr(ranking, "BLOCK", N_ITEMS)  # one user
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     _, test, seen = data
@@ -277,9 +277,11 @@ def test_scores_are_asked_for_by_one_thread_unless_more_may(data, monkeypatch, a
         inside.discard(threading.get_ident())
         return scores[users]
 
-    found = full_ranks(score, seen, *codes(test), at_once=at_once)
-    assert (max(most) > 1) == at_once
-    np.testing.assert_array_equal(found, full_ranks(lambda users: scores[users], seen, *codes(test)))
+    model = Fixed(scores, seen)
+    expected = evaluate(model, test).ranks
+    vars(model).update(said, score=score)
+    pd.testing.assert_frame_equal(evaluate(model, test).ranks, expected)
+    assert (max(most) > 1) == said.get("scores_at_once", False)
 
 
 def test_scores_of_a_wrong_shape_are_refused(data):

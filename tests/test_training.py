@@ -124,7 +124,6 @@ FIT = """
 import os, signal, sys
 import numpy as np
 import bpr_helpers.bpr
-from bpr_helpers import training
 from bpr_helpers.bpr import BPR
 from bpr_helpers.synthetic import synthetic_interactions
 from bpr_helpers.training import Progress
